@@ -1,0 +1,109 @@
+SHELL := /bin/sh
+.SHELLFLAGS := -euc
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+VENV := .venv
+PYTHON := $(VENV)/bin/python
+# A CA bundle for pip inside the build, as behind a company's proxy.
+CA := $(firstword $(wildcard $(PIP_CERT) $(SSL_CERT_FILE)))
+SECRET := id=ca,src=$(CA)
+BUILD := docker build $(if $(CA),--secret $(SECRET))
+
+# What the sidecar may do, as docker-compose.yml says.
+CAPABILITIES := NET_ADMIN NET_RAW NET_BIND_SERVICE SETUID SETGID SYS_CHROOT DAC_OVERRIDE KILL CHOWN FOWNER
+# The tests' container sees the working tree read-only.
+CONTAINER := docker run --rm --read-only --cap-drop ALL --security-opt no-new-privileges:true \
+	--tmpfs /run --tmpfs /tmp:exec --volume "$(CURDIR):/src:ro"
+TESTS := $(CONTAINER) --user "$(shell id -u):$(shell id -g)" --network none kiss-ha:test
+INTEGRATION := $(CONTAINER) $(addprefix --cap-add ,$(CAPABILITIES)) \
+	--tmpfs /etc/nginx --tmpfs /var/lib/ha --tmpfs /var/lib/nginx \
+	--sysctl net.ipv4.ip_unprivileged_port_start=1024 \
+	--sysctl net.ipv6.conf.all.disable_ipv6=0 kiss-ha:test
+SCRIPTS := .ci/run $(wildcard config/bin/* scripts/*)
+COMPOSE_FILES = $(shell find . -path ./$(VENV) -prune -o -name '*compose*.y*ml' -print)
+# Further arguments of pytest: make unit ARGS='-k election'
+ARGS ?=
+
+.PHONY: help
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: prepare
+prepare:
+	@scripts/prepare
+
+.PHONY: image
+image: prepare ## build kiss-ha:latest
+	@$(BUILD) --tag kiss-ha:latest .
+
+.PHONY: test-image
+test-image: prepare ## build kiss-ha:test, the tools and the place for lint, unit and integration
+	@$(BUILD) --target test --tag kiss-ha:test .
+
+# The stamp makes a half-finished environment start over.
+$(VENV)/stamp: requirements-e2e.lock
+	@rm -rf $(VENV)
+	@python3 -m venv $(VENV)
+	@$(PYTHON) -m pip install --quiet --disable-pip-version-check --require-hashes --requirement $<
+	@touch $@
+
+.PHONY: demo
+demo: image test-image $(VENV)/stamp ## two nodes, a site on the VIP, one failover; leaves the pair running
+	@$(PYTHON) -m tests.demo up
+
+.PHONY: demo-down
+demo-down: $(VENV)/stamp ## stop what `make demo` left running
+	@$(PYTHON) -m tests.demo down
+
+.PHONY: test
+test: ## all checks: lint, unit, integration, e2e
+	@$(MAKE) lint
+	@$(MAKE) unit
+	@$(MAKE) integration
+	@$(MAKE) e2e
+
+.PHONY: lint
+lint: test-image ## ruff, mypy, shellcheck, hadolint, docker compose config
+	@$(TESTS) ruff check --no-cache .
+	@$(TESTS) ruff format --no-cache --check .
+	@$(TESTS) mypy sidecar tests/unit tests/integration
+	@$(TESTS) mypy --python-version 3.11 tests/bench tests/cluster tests/demo tests/e2e
+	@$(TESTS) shellcheck $(SCRIPTS)
+	@$(TESTS) hadolint Dockerfile
+	@directory=$$(mktemp -d); trap 'rm -r "$$directory"' EXIT; cp .env.example "$$directory/.env"; \
+	for file in $(COMPOSE_FILES); do \
+		docker compose --project-directory "$$directory" --file - config --quiet <"$$file"; \
+	done
+
+.PHONY: unit
+unit: test-image ## tests of the pure core and the parsers
+	@$(TESTS) pytest tests/unit $(or $(ARGS),--cov=sidecar.core --cov-fail-under=100)
+
+.PHONY: integration
+integration: test-image ## tests with real nginx, keepalived, sshd and rsync inside the image
+	@$(INTEGRATION) pytest tests/integration $(ARGS)
+
+.PHONY: e2e
+e2e: image test-image $(VENV)/stamp ## tests with real failovers between containers
+	@$(PYTHON) -m pytest tests/e2e $(ARGS)
+
+.PHONY: bench
+bench: image test-image $(VENV)/stamp ## gaps, memory and throughput against a hand-written keepalived
+	@$(PYTHON) -m tests.bench
+
+COMPILE := uv pip compile --quiet --upgrade --generate-hashes --no-header --no-annotate --python-platform linux
+.PHONY: lock
+lock: $(VENV)/stamp ## resolve the newest versions into requirements*.lock
+	@$(PYTHON) -m pip install --quiet --disable-pip-version-check uv
+	@PATH="$(VENV)/bin:$$PATH" && \
+	$(COMPILE) --python-version 3.13 --output-file requirements.lock pyproject.toml && \
+	$(COMPILE) --python-version 3.13 --group dev --constraint requirements.lock \
+		--output-file requirements-dev.lock pyproject.toml && \
+	$(COMPILE) --python-version 3.11 --group e2e --constraint requirements-dev.lock \
+		--output-file requirements-e2e.lock
+
+.PHONY: clean
+clean: ## remove the virtual environment and the images (not the base image)
+	@rm -rf $(VENV)
+	@docker image rm --force kiss-ha:latest kiss-ha:test >/dev/null

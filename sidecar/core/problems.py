@@ -1,0 +1,148 @@
+"""What is wrong with a node, derived from its report: the page, the command line and the metrics list the same."""
+
+from collections.abc import Iterator
+from typing import Final
+
+from sidecar.core.report import NodeState, PeerReport, Problem, Report, Role, ServiceState, Severity
+
+MOST_SKEW: Final = 2.0
+"""Seconds of clock difference between nodes that are still fine."""
+
+
+def find(report: Report) -> tuple[Problem, ...]:
+    """Return all problems of the node, worst first."""
+    found = (
+        *_processes(report),
+        *_configuration(report),
+        *_vips(report),
+        *_split_brain(report),
+        *_checks(report),
+        *_peers(report),
+        *_maintenance(report),
+        *_parts(report),
+    )
+    return tuple(sorted(found, key=lambda problem: problem.severity is not Severity.ERROR))
+
+
+def _processes(report: Report) -> Iterator[Problem]:
+    for process in report.processes:
+        if process.state in (ServiceState.BACKOFF, ServiceState.GAVE_UP):
+            yield Problem(
+                code="process-down",
+                severity=Severity.ERROR,
+                message=f"{process.name} does not run: {process.error or process.state}",
+                hint=f"it is started again by itself; look at its lines: docker compose logs | grep {process.name}",
+            )
+
+
+def _configuration(report: Report) -> Iterator[Problem]:
+    if report.nginx.config_error:
+        yield Problem(
+            code="nginx-config",
+            severity=Severity.ERROR,
+            message=f"nginx refuses the configuration: {report.nginx.config_error}",
+            hint="correct the file: the last accepted configuration is served until then, if there is one",
+        )
+
+
+def _vips(report: Report) -> Iterator[Problem]:
+    for vip in report.vips:
+        if vip.held and not vip.leased and report.node.role is Role.MASTER:
+            yield Problem(
+                code="vip-not-leased",
+                severity=Severity.ERROR,
+                message=f"{vip.address} has no lifetime: it would stay on a host that dies",
+                hint="the lease script does not run; cap_add of the container needs SETGID, SETUID and NET_ADMIN",
+            )
+        if report.node.role is Role.MASTER and not vip.held:
+            yield Problem(
+                code="vip-missing",
+                severity=Severity.ERROR,
+                message=f"this node is MASTER and {vip.address} is not on its interface",
+                hint="cap_add of the container needs NET_ADMIN; see the lines of keepalived",
+            )
+
+
+def _split_brain(report: Report) -> Iterator[Problem]:
+    if report.split_brain:
+        yield Problem(
+            code="split-brain",
+            severity=Severity.ERROR,
+            message="split brain: two linked nodes are MASTER, their VRRP adverts do not arrive",
+            hint="let IP protocol 112 (VRRP) pass between the nodes, in both directions",
+        )
+
+
+def _checks(report: Report) -> Iterator[Problem]:
+    for check in report.checks:
+        if check.up is False:
+            yield Problem(
+                code="check-failed",
+                severity=Severity.ERROR if check.hard else Severity.WARNING,
+                message=f"check {check.name} fails: {check.message}",
+                hint=""
+                if check.hard
+                else "the VIP goes to a node where it answers; if it fails everywhere, it stays",
+            )
+
+
+def _peers(report: Report) -> Iterator[Problem]:
+    for peer in report.peers:
+        if not peer.linked:
+            yield _unlinked(peer)
+        elif peer.state is not None:
+            yield from _disagreement(report.node, peer, peer.state)
+
+
+def _unlinked(peer: PeerReport) -> Problem:
+    return Problem(
+        code="wrong-secret" if "HA_SECRET" in peer.error else "peer-unlinked",
+        severity=Severity.WARNING,
+        message=f"no link to {peer.node}: {peer.error or 'not yet connected'}",
+        hint="if that host should be up, look at its log, and let TCP HA_SYNC_PORT pass between the nodes",
+    )
+
+
+def _disagreement(own: NodeState, peer: PeerReport, state: NodeState) -> Iterator[Problem]:
+    if state.settings != own.settings:
+        yield Problem(
+            code="settings-differ",
+            severity=Severity.ERROR,
+            message=f"{peer.node} has other settings than this node",
+            hint="HA_NODES, HA_VIP, HA_VRID and HA_ADVERT_INTERVAL must be the same everywhere: copy the .env",
+        )
+    if state.version != own.version:
+        yield Problem(
+            code="versions-differ",
+            severity=Severity.WARNING,
+            message=f"{peer.node} runs version {state.version}, this node {own.version}",
+            hint="finish the upgrade: one node after the other",
+        )
+    if peer.clock_skew is not None and abs(peer.clock_skew) > MOST_SKEW:
+        yield Problem(
+            code="clock-skew",
+            severity=Severity.WARNING,
+            message=f"the clock of {peer.node} differs by {peer.clock_skew:+.1f} s",
+            hint="run a time service such as chrony or systemd-timesyncd on every host",
+        )
+
+
+def _maintenance(report: Report) -> Iterator[Problem]:
+    if report.node.draining:
+        yield Problem(
+            code="draining",
+            severity=Severity.WARNING,
+            message="this node is drained: it serves only if no other node can",
+            hint="end the maintenance with: ha resume",
+        )
+
+
+def _parts(report: Report) -> Iterator[Problem]:
+    for part, failures in report.part_failures.items():
+        if failures:
+            yield Problem(
+                code="part-failed",
+                severity=Severity.WARNING,
+                message=f"our own part {part} crashed and was restarted: {failures} times since the start",
+                hint="serving is not affected; please report the log line with its traceback",
+            )

@@ -1,0 +1,79 @@
+"""The settings of a node, parsed and frozen.
+
+`sidecar.settings` makes this object from the environment; everything else only reads it.
+Durations are seconds.
+"""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from ipaddress import IPv4Address, IPv4Interface, IPv6Address, IPv6Interface
+
+Address = IPv4Address | IPv6Address
+Interface = IPv4Interface | IPv6Interface
+
+
+class Prefer(StrEnum):
+    """Where the VIP belongs when every node is well."""
+
+    NONE = "none"
+    FIRST = "first"
+
+
+class LogFormat(StrEnum):
+    """How log lines are written."""
+
+    TEXT = "text"
+    JSON = "json"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Site:
+    """A reverse-proxied site of HA_SITES: requests for `host` go to `url` (scheme://host[:port][/path])."""
+
+    host: str
+    url: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """All settings, in the order of the README's table."""
+
+    nodes: tuple[Address, ...]
+    vips: tuple[Interface, ...]
+    secret: str = field(repr=False)
+    node: Address | None
+    """None until the daemon has seen which of `nodes` this host holds."""
+    interface: str | None
+    vrid: int
+    advert_interval: float
+    prefer: Prefer
+    nginx: bool
+    sites: tuple[Site, ...]
+    check_urls: tuple[str, ...]
+    check_interval: float
+    check_timeout: float
+    check_fall: int
+    check_rise: int
+    link_port: int
+    """HA_SYNC_PORT: where the nodes' sshd listens."""
+    http_port: int
+    http_listen: tuple[str, ...] | None
+    """None: the node's address and 127.0.0.1."""
+    hook_master: str
+    hook_backup: str
+    hook_fault: str
+    log_level: str
+    log_format: LogFormat
+    timezone: str
+    color: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Identity:
+    """Who this node is, once its address has been found."""
+
+    node: Address
+    index: int
+    """Position in HA_NODES; 0 is the most preferred."""
+    interface: str
+    peers: tuple[Address, ...]

@@ -1,0 +1,41 @@
+"""What the kernel lets this container do (capabilities(7))."""
+
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import Final
+
+NEEDED: Final[Mapping[str, str]] = {
+    "CHOWN": "nginx gives its temporary directories to its workers",
+    "DAC_OVERRIDE": "the configuration and its keys belong to another user",
+    "FOWNER": "files of other users are given their modes",
+    "KILL": "nginx's workers run as another user and must be ended",
+    "NET_ADMIN": "keepalived adds and removes the VIP",
+    "NET_BIND_SERVICE": "nginx listens on ports below 1024",
+    "NET_RAW": "keepalived sends VRRP adverts and gratuitous ARP",
+    "SETGID": "nginx, sshd and keepalived's script change their group",
+    "SETUID": "nginx, sshd and keepalived's script change their user",
+    "SYS_CHROOT": "sshd locks its unprivileged part in",
+}
+"""Every capability of the compose file and why it is there."""
+
+_BITS: Final[Mapping[str, int]] = {
+    "CHOWN": 0,
+    "DAC_OVERRIDE": 1,
+    "FOWNER": 3,
+    "KILL": 5,
+    "SETGID": 6,
+    "SETUID": 7,
+    "NET_BIND_SERVICE": 10,
+    "NET_ADMIN": 12,
+    "NET_RAW": 13,
+    "SYS_CHROOT": 18,
+}
+
+
+def missing(status: Path = Path("/proc/self/status")) -> Collection[str]:
+    """Return the needed capabilities that this process does not have, in alphabetical order."""
+    for line in status.read_text().splitlines():
+        if line.startswith("CapEff:"):
+            effective = int(line.split()[1], 16)
+            return [name for name in NEEDED if not effective >> _BITS[name] & 1]
+    return list(NEEDED)

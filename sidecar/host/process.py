@@ -1,0 +1,240 @@
+"""The one place that starts processes.
+
+Every child has its own process group, no stdin, a minimal environment, and dies with us: `setpriv --pdeathsig`
+sends it TERM when the *thread* that started it ends (prctl(2)), so children are started from the loop's thread only.
+"""
+
+import asyncio
+import os
+from collections import deque
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from signal import SIGKILL, Signals
+from typing import Final
+
+from sidecar.errors import ProgramError, ProgramMissingError
+
+LAST_LINES: Final = 25
+"""How many lines of a child's output are kept for an error message."""
+
+_LINE_LIMIT: Final = 64 * 1024
+
+MINIMAL_ENVIRONMENT: Final[Mapping[str, str]] = {
+    "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+    "LANG": "C.UTF-8",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Completed:
+    """A program that has ended: its exit code (negative: the signal) and its whole output."""
+
+    code: int
+    stdout: str
+    stderr: str
+
+    @property
+    def last_words(self) -> str:
+        """The last line that says something, standard error first."""
+        lines = [line for line in (*self.stdout.splitlines(), *self.stderr.splitlines()) if line]
+        return lines[-1] if lines else f"exit code {self.code}"
+
+
+def mortal(command: Sequence[str]) -> list[str]:
+    """Return `command` so that it receives TERM when we die."""
+    return ["setpriv", "--pdeathsig", "TERM", "--", *command]
+
+
+async def run(
+    command: Sequence[str],
+    *,
+    timeout: float,
+    environment: Mapping[str, str] | None = None,
+    stdin: bytes | None = None,
+) -> Completed:
+    """Run `command` to its end within `timeout` seconds and return what it said.
+
+    Raise ProgramMissingError if it cannot be started, ProgramError if it takes too long.
+    """
+    process = await _start(command, environment, stdin=stdin is not None)
+    try:
+        async with asyncio.timeout(timeout):
+            stdout, stderr = await process.communicate(stdin)
+    except TimeoutError:
+        raise ProgramError(f"cannot run {command[0]}: no end after {timeout:g} s") from None
+    finally:
+        if process.returncode is None:
+            kill_group(process.pid, SIGKILL)
+            await process.wait()
+    assert process.returncode is not None
+    return Completed(
+        code=process.returncode,
+        stdout=stdout.decode(errors="replace"),
+        stderr=stderr.decode(errors="replace"),
+    )
+
+
+class Child:
+    """A long-running program whose output is handed on line by line.
+
+    Given: the command, `on_line` for each line of both pipes. `wait()` gives the exit code;
+    `last_lines` holds its last words.
+    """
+
+    def __init__(self, process: asyncio.subprocess.Process, on_line: Callable[[str], None]) -> None:
+        self._process = process
+        self._on_line = on_line
+        self.last_lines: deque[str] = deque(maxlen=LAST_LINES)
+        assert process.stdout is not None
+        assert process.stderr is not None
+        self._readers = [
+            asyncio.create_task(self._drain(stream), name=f"output of pid {process.pid}")
+            for stream in (process.stdout, process.stderr)
+        ]
+
+    @classmethod
+    async def start(
+        cls,
+        command: Sequence[str],
+        *,
+        on_line: Callable[[str], None],
+        environment: Mapping[str, str] | None = None,
+    ) -> "Child":
+        """Start `command`; raise ProgramMissingError if that cannot be done."""
+        return cls(await _start(command, environment, stdin=False), on_line)
+
+    @property
+    def pid(self) -> int:
+        """Process id, which is the id of its group too."""
+        return self._process.pid
+
+    @property
+    def returncode(self) -> int | None:
+        """Exit code, or None while it runs."""
+        return self._process.returncode
+
+    def signal(self, number: Signals) -> None:
+        """Send a signal to the program alone; a program that has ended gets none."""
+        with suppress(ProcessLookupError):
+            self._process.send_signal(number)
+
+    def kill_group(self, number: Signals = SIGKILL) -> None:
+        """Send a signal to the program and all of its group, also after its own end."""
+        kill_group(self.pid, number)
+
+    async def wait(self) -> int:
+        """Wait for the end of the program and return its exit code (negative: the signal)."""
+        return await self._process.wait()
+
+    async def finish(self) -> None:
+        """End what is left of the group and read its last words."""
+        self.kill_group()
+        _, pending = await asyncio.wait(self._readers, timeout=1)
+        for reader in pending:
+            reader.cancel()
+
+    async def stop(self, *graces: tuple[Signals, float]) -> int:
+        """Send each signal in turn and wait its seconds; then kill the group. Return the exit code."""
+        for number, seconds in graces:
+            self.signal(number)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(seconds):
+                    await self.wait()
+                    break
+        self.kill_group()
+        code = await self.wait()
+        await self.finish()
+        return code
+
+    async def _drain(self, stream: asyncio.StreamReader) -> None:
+        async for line in _lines(stream):
+            self.last_lines.append(line)
+            self._on_line(line)
+
+
+class Pipe:
+    """A program that is talked with over its standard input and output; its last words are kept.
+
+    It lives as long as the context of `Pipe.open(command)`, and is killed at its end.
+    """
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        assert process.stderr is not None
+        self.stdin = process.stdin
+        self.stdout = process.stdout
+        self._process = process
+        self._last_lines: deque[str] = deque(maxlen=LAST_LINES)
+        self._reader = asyncio.create_task(
+            self._keep_last(process.stderr), name=f"last words of pid {process.pid}"
+        )
+
+    @classmethod
+    @asynccontextmanager
+    async def open(cls, command: Sequence[str]) -> AsyncGenerator["Pipe"]:
+        """Start `command`; raise ProgramMissingError if that cannot be done."""
+        pipe = cls(await _start(command, None, stdin=True))
+        try:
+            yield pipe
+        finally:
+            await pipe._end()
+
+    async def last_words(self) -> Sequence[str]:
+        """Return the last lines of its standard error, once it has ended or after a second."""
+        await asyncio.wait([self._reader], timeout=1)
+        return tuple(self._last_lines)
+
+    async def _end(self) -> None:
+        kill_group(self._process.pid, SIGKILL)
+        self.stdin.close()
+        await self._process.wait()
+        # Both pipes are read to their ends, or they stay open.
+        with suppress(TimeoutError):
+            async with asyncio.timeout(1):
+                while await self.stdout.read(_LINE_LIMIT):
+                    pass
+                await self._reader
+        self._reader.cancel()
+
+    async def _keep_last(self, stream: asyncio.StreamReader) -> None:
+        async for line in _lines(stream):
+            self._last_lines.append(line)
+
+
+def kill_group(group: int, number: Signals) -> None:
+    """Send a signal to a process group; one that has ended gets none."""
+    with suppress(ProcessLookupError):
+        os.killpg(group, number)
+
+
+async def _lines(stream: asyncio.StreamReader) -> AsyncIterator[str]:
+    """Give each line that says something."""
+    while True:
+        try:
+            raw = await stream.readline()
+        except ValueError:  # a line longer than the limit: asyncio has dropped it
+            continue
+        if not raw:
+            return
+        line = raw.decode(errors="replace").rstrip()
+        if line:
+            yield line
+
+
+async def _start(
+    command: Sequence[str], environment: Mapping[str, str] | None, *, stdin: bool
+) -> asyncio.subprocess.Process:
+    try:
+        return await asyncio.create_subprocess_exec(
+            *mortal(command),
+            stdin=asyncio.subprocess.PIPE if stdin else asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            env={**MINIMAL_ENVIRONMENT, **(environment or {})},
+            process_group=0,
+            limit=_LINE_LIMIT,
+        )
+    except OSError as error:
+        raise ProgramMissingError(f"cannot start {command[0]}: {error.strerror}") from error

@@ -1,0 +1,183 @@
+"""The links to all peers: one connection to each, kept open, and those that they open to us."""
+
+import asyncio
+import logging
+import operator
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Final
+
+from tenacity import AsyncRetrying, retry_if_result, stop_never, wait_exponential, wait_random
+
+from sidecar import __version__
+from sidecar.core.protocol import MAX_LINE
+from sidecar.core.report import NodeState, PeerReport
+from sidecar.core.settings import Identity
+from sidecar.errors import ProgramError
+from sidecar.host.paths import Paths
+from sidecar.host.process import Pipe
+from sidecar.peers.link import Link
+from sidecar.peers.peer import Peer, Way, differs
+from sidecar.programs import ssh
+
+log = logging.getLogger(__name__)
+
+FIRST_PAUSE: Final = 0.2
+"""Seconds between the first two tries to connect; doubled from then on."""
+
+LONGEST_PAUSE: Final = 2.0
+"""Seconds; no more, so that with ssh's own timeout a healed network is noticed within about 3 s."""
+
+GOOD: Final = 5.0
+"""Seconds that a link has to live for earlier failures to be forgotten."""
+
+
+class Mesh:
+    """The links of this node.
+
+    Given: who we are, the port of every node's sshd, where things lie, and `on_change`, called when
+    the answer of `peers()` has changed by more than the time. `ssh.install` comes first.
+    """
+
+    def __init__(
+        self, identity: Identity, *, port: int, paths: Paths, on_change: Callable[[], None]
+    ) -> None:
+        self._identity = identity
+        self._port = port
+        self._paths = paths
+        self._on_change = on_change
+        self._state = NodeState(node=str(identity.node), version=__version__)
+        self._links: set[Link] = set()
+        self._linked = asyncio.Event()
+        self._peers = tuple(
+            Peer(address, own=identity.node, on_change=self._changed) for address in identity.peers
+        )
+
+    def peers(self) -> tuple[PeerReport, ...]:
+        """Return what is known of each peer, in the order of HA_NODES."""
+        return tuple(peer.report() for peer in self._peers)
+
+    def publish(self, state: NodeState) -> None:
+        """Let all peers know `state`; at once if it says something new."""
+        new = differs(self._state, state)
+        self._state = state
+        if new:
+            for link in self._links:
+                link.notify()
+
+    async def wait_linked(self, timeout: float) -> bool:
+        """Wait at most `timeout` seconds for all peers and tell whether all are linked."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(timeout):
+                await self._linked.wait()
+        return self._linked.is_set()
+
+    async def run(self) -> None:
+        """Keep the links until this is cancelled; one that fails is logged and tried again."""
+        self._paths.link_sockets.mkdir(parents=True, exist_ok=True)
+        servers: list[asyncio.Server] = []
+        async with asyncio.TaskGroup() as group:
+            try:
+                for peer in self._peers:
+                    servers.append(await self._listen(peer, group))
+                    group.create_task(self._keep_calling(peer), name=f"link to {peer.address}")
+                await asyncio.Event().wait()
+            finally:
+                for server in servers:
+                    server.close()
+
+    async def _listen(self, peer: Peer, group: asyncio.TaskGroup) -> asyncio.Server:
+        """Take the links that `peer` opens: sshd's forced command connects each to this socket."""
+
+        def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            group.create_task(self._answer(peer, reader, writer), name=f"link from {peer.address}")
+
+        path = self._paths.link_sockets / f"{peer.address}.sock"
+        return await asyncio.start_unix_server(answer, path, limit=MAX_LINE)
+
+    async def _answer(
+        self, peer: Peer, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        def receive(state: NodeState) -> None:
+            peer.receive(state)
+            if link.established is None:
+                self._welcome(peer, link)
+
+        link = Link(reader, writer, current=self._current, receive=receive, answering=True)
+        try:
+            reason = await self._talk(link)
+            if link.refusal is not None:
+                log.warning("from %s: %s", peer.address, reason)
+            elif link.established is None and reason:
+                peer.fail(Way.THEIRS, reason)
+        except Exception:  # the top of this link: the others live on
+            log.exception("the link from %s failed by a bug", peer.address)
+        finally:
+            writer.close()
+
+    def _welcome(self, peer: Peer, link: Link) -> None:
+        """Make this the one link that `peer` has to us, and try at once to have one to it."""
+        if peer.answered is not None:
+            peer.answered.close()
+        peer.answered = link
+        peer.recover(Way.THEIRS)
+        peer.call_now()
+
+    async def _keep_calling(self, peer: Peer) -> None:
+        """Call `peer` again and again; the pauses grow until a link was good."""
+        calls = AsyncRetrying(
+            retry=retry_if_result(operator.not_),
+            stop=stop_never,
+            wait=wait_exponential(multiplier=FIRST_PAUSE, max=LONGEST_PAUSE)
+            + wait_random(0, FIRST_PAUSE),
+            sleep=peer.pause,
+        )
+        while True:
+            try:
+                await calls(self._call, peer)
+            except ProgramError as error:
+                peer.fail(Way.OURS, str(error))
+                await peer.pause(LONGEST_PAUSE)
+            except Exception:  # the top of this link: the others live on
+                log.exception("the link to %s failed by a bug", peer.address)
+                await peer.pause(LONGEST_PAUSE)
+
+    async def _call(self, peer: Peer) -> bool:
+        """Open a connection to `peer`, talk until it ends, and tell whether it was a good one."""
+
+        def receive(state: NodeState) -> None:
+            peer.receive(state)
+            peer.recover(Way.OURS)
+
+        command = ssh.client_command(
+            self._paths,
+            node=self._identity.node,
+            peer=peer.address,
+            port=self._port,
+            command=ssh.LINK_COMMAND,
+        )
+        async with Pipe.open(command) as pipe:
+            link = Link(
+                pipe.stdout, pipe.stdin, current=self._current, receive=receive, answering=False
+            )
+            reason = await self._talk(link) or ssh.explain(await pipe.last_words())
+        peer.fail(Way.OURS, reason or "the other node has closed it")
+        return link.established is not None and time.monotonic() - link.established >= GOOD
+
+    async def _talk(self, link: Link) -> str:
+        self._links.add(link)
+        try:
+            return await link.run()
+        finally:
+            self._links.discard(link)
+
+    def _current(self) -> NodeState:
+        return self._state
+
+    def _changed(self) -> None:
+        if all(peer.linked for peer in self._peers):
+            self._linked.set()
+        else:
+            self._linked.clear()
+        self._on_change()

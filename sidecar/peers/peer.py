@@ -1,0 +1,123 @@
+"""What is known of one peer, whichever connection brought it."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
+from enum import Enum
+
+from sidecar.core.protocol import check_claim
+from sidecar.core.report import NodeState, PeerReport
+from sidecar.core.settings import Address
+from sidecar.peers.link import SILENCE, Link
+
+log = logging.getLogger(__name__)
+
+
+class Way(Enum):
+    """Who opened a connection, in the words of a log line."""
+
+    OURS = "to"
+    THEIRS = "from"
+
+
+class Peer:
+    """One of the other nodes.
+
+    Given: its address, ours, and `on_change`, called when what `report` says has changed by more
+    than the time. It is linked while its states come, on the connection that we opened or its own.
+    """
+
+    def __init__(self, address: Address, *, own: Address, on_change: Callable[[], None]) -> None:
+        self.address = address
+        self.answered: Link | None = None
+        """The newest link that the peer itself has opened."""
+        self._own = own
+        self._on_change = on_change
+        self._state: NodeState | None = None
+        self._received = 0.0
+        self._skew: float | None = None
+        self._errors = dict.fromkeys(Way, "")
+        self._up = False
+        self._expiry: asyncio.TimerHandle | None = None
+        self._call_now = asyncio.Event()
+
+    @property
+    def linked(self) -> bool:
+        """A state arrived within the last `SILENCE` seconds."""
+        return self._up and time.monotonic() - self._received < SILENCE
+
+    @property
+    def error(self) -> str:
+        """Why a connection cannot be kept; that of ours first, for we know more of it."""
+        return self._errors[Way.OURS] or self._errors[Way.THEIRS]
+
+    def report(self) -> PeerReport:
+        """Return what is known now."""
+        return PeerReport(
+            node=str(self.address),
+            linked=self.linked,
+            state=self._state,
+            age=None if self._state is None else time.monotonic() - self._received,
+            clock_skew=self._skew,
+            error=self.error,
+        )
+
+    def receive(self, state: NodeState) -> None:
+        """Take a state from either connection; raise ProtocolError if it is not the peer's own."""
+        check_claim(state, sender=str(self.address), own=str(self._own))
+        self._received = time.monotonic()
+        self._expire_later()
+        # Two connections may bring the same states; what the slower one brings is older.
+        if self._state is not None and 0 < self._state.clock - state.clock < SILENCE:
+            return
+        changed = not self._up or self._state is None or differs(self._state, state)
+        self._skew = state.clock - time.time()
+        self._state = state
+        if not self._up:
+            self._up = True
+            log.info("link to %s is up", self.address)
+        if changed:
+            self._on_change()
+
+    def fail(self, way: Way, error: str) -> None:
+        """Remember why there is no connection that way; log it when that is news."""
+        if error != self._errors[way]:
+            self._errors[way] = error
+            log.warning("cannot keep the link %s %s: %s", way.value, self.address, error)
+            self._on_change()
+
+    def recover(self, way: Way) -> None:
+        """Forget the last failure: the connection that way stands."""
+        if self._errors[way]:
+            self._errors[way] = ""
+            self._on_change()
+
+    def call_now(self) -> None:
+        """End the present pause between two tries to connect, or the next one."""
+        self._call_now.set()
+
+    async def pause(self, seconds: float) -> None:
+        """Wait before the next try to connect."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._call_now.wait()
+        self._call_now.clear()
+
+    def _expire_later(self) -> None:
+        if self._expiry is not None:
+            self._expiry.cancel()
+        self._expiry = asyncio.get_running_loop().call_later(SILENCE + 0.02, self._expire)
+
+    def _expire(self) -> None:
+        self._up = False
+        cause = self.error or f"no state for {SILENCE:g} s"
+        log.warning("link to %s is down: %s", self.address, cause)
+        self._on_change()
+
+
+def differs(old: NodeState, new: NodeState) -> bool:
+    """Tell whether two states of a node say different things, whenever they said them."""
+    return replace(old, clock=0.0) != replace(new, clock=0.0)

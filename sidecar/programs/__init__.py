@@ -1,0 +1,1 @@
+"""One module per external program: its flags, exit codes and messages live there alone."""

@@ -1,0 +1,291 @@
+"""The one table of all settings.
+
+It makes the parser, the README's table, `.env.example` and what `ha check` prints.
+To add a setting: a row here, a field of `core.settings.Settings`, a line in config/sidecar.yaml.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, Final
+
+from sidecar.core.settings import LogFormat, Prefer
+from sidecar.settings import network, parse
+from sidecar.settings.parse import written
+
+
+class LogLevel(StrEnum):
+    """The least severity that is logged."""
+
+    DEBUG = "debug"
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One setting; the texts are parts of sentences, without a full stop."""
+
+    variable: str
+    field: str
+    """Its name in `Settings`."""
+    parse: Callable[[str], object]
+    """Text → value; ValueError says what is wrong. It must take `default`."""
+    meaning: str
+    allowed: str
+    example: str
+    default: str = ""
+    """As a person would write it; empty: not set."""
+    computed: str = "unset"
+    """What stands for a default that is empty or worked out later."""
+    secret: bool = False
+    required: bool = False
+    show: Callable[[Any], str] = written
+    """Value → text, the opposite of `parse`."""
+
+    @property
+    def key(self) -> str:
+        """Its name in sidecar.yaml."""
+        return self.variable.removeprefix("HA_").lower()
+
+
+_BOOLEAN: Final = "`on` or `off`; also yes, no, true, false, 1, 0"
+_COMMAND: Final = "a shell command"
+_INTERVAL: Final = "`100ms` to `1h`; a plain number is seconds"
+
+SCHEMA: Final = (
+    Row(
+        variable="HA_NODES",
+        field="nodes",
+        parse=network.nodes,
+        required=True,
+        meaning="Addresses of all nodes, the same list on every host; the order is the preference",
+        allowed="two or more IP addresses of one family, comma separated",
+        example="192.168.1.11,192.168.1.12",
+    ),
+    Row(
+        variable="HA_VIP",
+        field="vips",
+        parse=network.vips,
+        required=True,
+        meaning="The virtual address that moves between the nodes, or several",
+        allowed=(
+            "`address[/prefix]`, comma separated, at least one of the nodes' own family; "
+            "the prefix is 32 unless given, and always 128 for IPv6"
+        ),
+        example="192.168.1.10",
+    ),
+    Row(
+        variable="HA_SECRET",
+        field="secret",
+        parse=parse.secret,
+        required=True,
+        secret=True,
+        meaning="The secret that the nodes share; all keys are derived from it",
+        allowed="at least 32 characters without spaces; make one with `openssl rand -hex 32`",
+        example="<what openssl printed>",
+    ),
+    Row(
+        variable="HA_NODE",
+        field="node",
+        parse=parse.optional(network.address),
+        computed="detected",
+        meaning="Which of HA_NODES this host is; set it only where its own address does not tell",
+        allowed="one of HA_NODES",
+        example="192.168.1.11",
+    ),
+    Row(
+        variable="HA_INTERFACE",
+        field="interface",
+        parse=parse.optional(network.interface),
+        computed="detected",
+        meaning="Interface for VRRP and the VIP; detected: the one that holds the node's address",
+        allowed="the name of an interface, at most 15 characters",
+        example="eth0",
+    ),
+    Row(
+        variable="HA_VRID",
+        field="vrid",
+        parse=parse.optional(parse.integer(1, 255)),
+        computed="from the VIP",
+        meaning=(
+            "VRRP router id, its own for each group of nodes on a network; from the VIP: "
+            "the last byte of the first one (192.168.1.10 → 10, fd00::1f → 31), 255 instead of 0"
+        ),
+        allowed="1 to 255",
+        example="51",
+    ),
+    Row(
+        variable="HA_ADVERT_INTERVAL",
+        field="advert_interval",
+        parse=parse.duration("10ms", "40s", step="10ms"),
+        default="100ms",
+        meaning="Time between VRRP adverts; a crash is noticed after three of them",
+        allowed="`10ms` to `40s` in steps of 10ms",
+        example="100ms",
+    ),
+    Row(
+        variable="HA_PREFER",
+        field="prefer",
+        parse=parse.choice(Prefer),
+        default="none",
+        meaning=(
+            "Where the VIP belongs when all nodes are well: `none` leaves it where it is, "
+            "`first` takes it back to the first of HA_NODES"
+        ),
+        allowed="`none` or `first`",
+        example="first",
+    ),
+    Row(
+        variable="HA_NGINX",
+        field="nginx",
+        parse=parse.boolean,
+        default="on",
+        meaning="The bundled nginx; `off` leaves the VIP to a service of your own",
+        allowed=_BOOLEAN,
+        example="off",
+    ),
+    Row(
+        variable="HA_SITES",
+        field="sites",
+        parse=network.sites,
+        meaning="Reverse-proxied sites without writing nginx files",
+        allowed=(
+            "`host=url` pairs, comma separated; the host is a name, or `_` for all other names; "
+            "the URL is `http://` or `https://` with host, port and path, without a user or query"
+        ),
+        example="app.example.com=http://192.168.1.20:8080,_=http://192.168.1.21",
+    ),
+    Row(
+        variable="HA_CHECK_URLS",
+        field="check_urls",
+        parse=network.urls,
+        meaning="Further URLs that must answer 2xx or 3xx from this node for it to be eligible",
+        allowed="`http://` and `https://` URLs without a user, comma separated",
+        example="http://127.0.0.1:8080/health",
+    ),
+    Row(
+        variable="HA_CHECK_INTERVAL",
+        field="check_interval",
+        parse=parse.duration("100ms", "1h"),
+        default="1s",
+        meaning="Time between two checks",
+        allowed=_INTERVAL,
+        example="500ms",
+    ),
+    Row(
+        variable="HA_CHECK_TIMEOUT",
+        field="check_timeout",
+        parse=parse.duration("1ms", "1h"),
+        default="1s",
+        meaning="How long a check may take",
+        allowed="`1ms` to `1h`; a plain number is seconds",
+        example="500ms",
+    ),
+    Row(
+        variable="HA_CHECK_FALL",
+        field="check_fall",
+        parse=parse.integer(1, 100),
+        default="2",
+        meaning="Failures in a row until a check counts as failed",
+        allowed="1 to 100",
+        example="3",
+    ),
+    Row(
+        variable="HA_CHECK_RISE",
+        field="check_rise",
+        parse=parse.integer(1, 100),
+        default="2",
+        meaning="Successes in a row until it counts as passed again",
+        allowed="1 to 100",
+        example="3",
+    ),
+    Row(
+        variable="HA_SYNC_PORT",
+        field="link_port",
+        parse=parse.integer(1, 65535),
+        default="8730",
+        meaning="TCP port of ssh between the nodes, on the node's address",
+        allowed="1 to 65535, not HA_HTTP_PORT",
+        example="8730",
+    ),
+    Row(
+        variable="HA_HTTP_PORT",
+        field="http_port",
+        parse=parse.integer(1, 65535),
+        default="9165",
+        meaning="TCP port of metrics, health and status",
+        allowed="1 to 65535, not HA_SYNC_PORT",
+        example="9165",
+    ),
+    Row(
+        variable="HA_HTTP_LISTEN",
+        field="http_listen",
+        parse=parse.optional(network.listen),
+        computed="node address, 127.0.0.1",
+        meaning="Where metrics, health and status are served",
+        allowed="IP addresses, comma separated; `0.0.0.0` and `::` are all addresses",
+        example="127.0.0.1",
+    ),
+    Row(
+        variable="HA_HOOK_MASTER",
+        field="hook_master",
+        parse=parse.command,
+        meaning="Command to run when this node becomes MASTER",
+        allowed=_COMMAND,
+        example="sh /var/lib/ha/notify.sh master",
+    ),
+    Row(
+        variable="HA_HOOK_BACKUP",
+        field="hook_backup",
+        parse=parse.command,
+        meaning="Command to run when this node becomes BACKUP",
+        allowed=_COMMAND,
+        example="sh /var/lib/ha/notify.sh backup",
+    ),
+    Row(
+        variable="HA_HOOK_FAULT",
+        field="hook_fault",
+        parse=parse.command,
+        meaning="Command to run when this node becomes FAULT",
+        allowed=_COMMAND,
+        example="sh /var/lib/ha/notify.sh fault",
+    ),
+    Row(
+        variable="LOG_LEVEL",
+        field="log_level",
+        parse=parse.choice(LogLevel),
+        default="info",
+        meaning="The least severity that is logged",
+        allowed="`debug`, `info`, `warning` or `error`",
+        example="debug",
+    ),
+    Row(
+        variable="LOG_FORMAT",
+        field="log_format",
+        parse=parse.choice(LogFormat),
+        default="text",
+        meaning="How log lines are written",
+        allowed="`text` or `json`",
+        example="json",
+    ),
+    Row(
+        variable="TZ",
+        field="timezone",
+        parse=parse.timezone,
+        default="UTC",
+        meaning="Time zone of logs and schedules",
+        allowed="a name of the tz database",
+        example="Europe/Berlin",
+    ),
+    Row(
+        variable="NO_COLOR",
+        field="color",
+        parse=parse.colored,
+        show=lambda color: "" if color else "1",
+        meaning="Anything at all keeps color out of the output",
+        allowed="any text",
+        example="1",
+    ),
+)

@@ -1,0 +1,1 @@
+"""What must keep running for the VIP to be served: nginx, keepalived, health, lease."""

@@ -1,0 +1,131 @@
+"""The active checks: nginx (hard), HA_CHECK_URLS and the default gateway (soft)."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+
+import aiohttp
+
+from sidecar.core.check import Check
+from sidecar.core.report import CheckReport
+from sidecar.core.settings import Settings
+from sidecar.host.network import Network
+
+log = logging.getLogger("health")
+
+Asker = Callable[[float], Awaitable[str]]
+"""Asks once, within the given seconds; returns what is wrong, or nothing."""
+
+
+class Health:
+    """Keeps the standing of every check.
+
+    Given: `askers` by name of check; those in `hard` forbid serving when they fail, those in `earned`
+    count only after their first success. `on_change` is called when a check goes up or down.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        askers: Mapping[str, Asker],
+        *,
+        hard: frozenset[str],
+        earned: frozenset[str],
+        on_change: Callable[[], None],
+    ) -> None:
+        self._interval = settings.check_interval
+        self._timeout = settings.check_timeout
+        self._askers = askers
+        self._on_change = on_change
+        self._checks = {
+            name: Check(
+                name=name,
+                fall=settings.check_fall,
+                rise=settings.check_rise,
+                hard=name in hard,
+                earned=name in earned,
+            )
+            for name in askers
+        }
+
+    def failing(self, *, hard: bool) -> tuple[str, ...]:
+        """Return the names of the checks that are down."""
+        return tuple(
+            check.name
+            for check in self._checks.values()
+            if check.up is False and check.hard is hard
+        )
+
+    def report(self) -> tuple[CheckReport, ...]:
+        """Return every check as it stands."""
+        return tuple(
+            CheckReport(name=check.name, up=check.up, hard=check.hard, message=check.message)
+            for check in self._checks.values()
+        )
+
+    @property
+    def settled(self) -> bool:
+        """Every hard check has an answer that counts."""
+        return all(check.up is not None for check in self._checks.values() if check.hard)
+
+    async def run(self) -> None:
+        """Ask everything at its pace until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            for name, asker in self._askers.items():
+                group.create_task(self._repeat(name, asker), name=f"check {name}")
+
+    async def _repeat(self, name: str, asker: Asker) -> None:
+        while True:
+            self._count(name, await asker(self._timeout))
+            # Before the first verdict the answers come faster, so that a node is ready sooner.
+            settled = self._checks[name].up is not None or self._checks[name].earned
+            await asyncio.sleep(self._interval if settled else min(0.1, self._interval))
+
+    def _count(self, name: str, error: str) -> None:
+        before = self._checks[name]
+        check = self._checks[name] = before.after(error)
+        if check.up is before.up:
+            return
+        if check.up:
+            log.info("check %s is up", name)
+        else:
+            log.warning("check %s is down: %s", name, check.message)
+        self._on_change()
+
+
+def url_asker(url: str) -> Asker:
+    """Return an asker for a URL that must answer 2xx or 3xx."""
+
+    async def ask(timeout: float) -> str:
+        try:
+            limit = aiohttp.ClientTimeout(total=timeout)
+            async with (
+                # The site may well have a certificate for its public name only.
+                aiohttp.ClientSession(
+                    timeout=limit, connector=aiohttp.TCPConnector(ssl=False)
+                ) as session,
+                session.get(url, allow_redirects=False) as response,
+            ):
+                return "" if 200 <= response.status < 400 else f"answers {response.status}"
+        except TimeoutError:
+            return f"no answer within {timeout:g} s"
+        except (aiohttp.ClientError, OSError) as error:
+            return str(error) or type(error).__name__
+
+    return ask
+
+
+def gateway_asker(network: Network) -> Asker:
+    """Return an asker for the default gateways: one of them must answer on its link."""
+
+    async def ask(timeout: float) -> str:
+        gateways = await network.gateways()
+        if not gateways:
+            return ""
+        asked = (network.reachable(gateway, timeout) for gateway in gateways)
+        answers = await asyncio.gather(*asked)
+        if any(answers):
+            return ""
+        return f"{gateways[0].address} does not answer on its link"
+
+    return ask

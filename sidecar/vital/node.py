@@ -1,0 +1,204 @@
+"""This node: gathers the facts, lets the core decide, tells keepalived and the peers."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from typing import Final
+
+from sidecar import __version__
+from sidecar.core.arbiter import Arbiter
+from sidecar.core.election import Facts, Patience, Verdict, base_priority, elect
+from sidecar.core.problems import find
+from sidecar.core.protocol import settings_digest
+from sidecar.core.report import (
+    NginxReport,
+    NodeState,
+    PeerReport,
+    ProcessReport,
+    Report,
+    Role,
+    VrrpReport,
+)
+from sidecar.core.settings import Identity, Settings
+from sidecar.host import files
+from sidecar.host.network import hears_adverts
+from sidecar.host.paths import Paths
+from sidecar.vital.health import Health
+from sidecar.vital.nginx import Nginx
+from sidecar.vital.vip import Vips
+from sidecar.vital.vrrp import Vrrp
+
+log = logging.getLogger("node")
+
+TICK: Final = 0.5
+"""Seconds between two decisions when nothing happens."""
+
+VIP_LOST_FOR: Final = 10.0
+"""Seconds that a MASTER without its address stays out, lest it tries again at once."""
+
+
+class Node:
+    """The one place where facts become a verdict.
+
+    Given: the parts of the vital scope. `peers` holds what the links show; the daemon fills it.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        identity: Identity,
+        paths: Paths,
+        *,
+        vrrp: Vrrp,
+        vips: Vips,
+        health: Health,
+        nginx: Nginx | None,
+    ) -> None:
+        self._settings = settings
+        self._identity = identity
+        self._drain_flag = paths.state / "drain"
+        self._vrrp, self._vips, self._health, self._nginx = vrrp, vips, health, nginx
+        self._wake = asyncio.Event()
+        self._started = time.time()
+        self._arbiter = Arbiter()
+        self._patience = Patience()
+        self._adverts_heard = False
+        self._vip_lost_until = 0.0
+        self._digest = settings_digest(settings)
+        self.verdict = Verdict(health=0, preference=0)
+        self.handing_over = False
+        """True while `ha failover` moves the VIP."""
+        self.draining = self._drain_flag.exists()
+        self.peers: tuple[PeerReport, ...] = ()
+        self.vrrp_report: VrrpReport | None = None
+
+    @property
+    def role(self) -> Role:
+        """The role of keepalived."""
+        return self._vrrp.role
+
+    def wake(self) -> None:
+        """Decide at once: something changed."""
+        self._wake.set()
+
+    def set_draining(self, draining: bool) -> None:
+        """Start or end a drain; it survives a new container."""
+        if draining:
+            files.write(self._drain_flag, "", durable=True)
+        else:
+            files.remove(self._drain_flag, durable=True)
+        self.draining = draining
+        self.decide()
+
+    async def run(self) -> None:
+        """Decide whenever something changes, and at every tick."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._listen(), name="adverts")
+            while True:
+                self._wake.clear()
+                self.decide()
+                self._vrrp.beat()
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(TICK):
+                        await self._wake.wait()
+
+    def decide(self) -> None:
+        """Read all facts, decide, tell keepalived what differs."""
+        now = time.monotonic()
+        if self._vips.missing:
+            self._vip_lost_until = now + VIP_LOST_FOR
+        linked = self.linked()
+        self._arbiter = self._arbiter.after(
+            now,
+            index=self._identity.index,
+            role=self.role,
+            masters=[self._index(peer) for peer in linked if peer.role is Role.MASTER],
+            adverts_heard=self._adverts_heard,
+        )
+        facts = Facts(
+            role=self.role,
+            hard=self._hard(now),
+            soft=self._health.failing(hard=False),
+            draining=self.draining or self.handing_over,
+            aside=self._arbiter.aside,
+            spurned=self._patience.spurned(now),
+        )
+        verdict = elect(facts, linked)
+        self._patience = self._patience.after(now, yielding=verdict.yielding)
+        self._vrrp.tell(verdict)
+        if verdict.why != self.verdict.why:
+            log.warning("%s", verdict.why or "nothing stands against this node")
+        self.verdict = verdict
+
+    def linked(self) -> list[NodeState]:
+        """Return the latest states of the peers whose link is alive."""
+        return [peer.state for peer in self.peers if peer.linked and peer.state is not None]
+
+    def state(self) -> NodeState:
+        """Return what this node says of itself to its peers."""
+        now = time.monotonic()
+        hard = self._hard(now)
+        able = self.role in (Role.MASTER, Role.BACKUP) or (
+            self.role is Role.FAULT and self.verdict.yielding
+        )
+        return NodeState(
+            node=str(self._identity.node),
+            version=__version__,
+            role=self.role,
+            vips=self._vips.held,
+            eligible=able and not hard and not self._arbiter.aside,
+            hard=hard,
+            soft=self._health.failing(hard=False),
+            draining=self.draining,
+            yielding=self.verdict.yielding,
+            settings=self._digest,
+            clock=time.time(),
+        )
+
+    def report(
+        self, other_processes: Sequence[ProcessReport], part_failures: Mapping[str, int]
+    ) -> Report:
+        """Return everything known of this node, with what the daemon knows of its other parts."""
+        supervisors = [self._vrrp.supervisor, *([self._nginx.supervisor] if self._nginx else [])]
+        own_processes = [supervisor.report() for supervisor in supervisors]
+        report = Report(
+            node=self.state(),
+            started=self._started,
+            priority=base_priority(self._identity.index),
+            why=self.verdict.why,
+            split_brain=self._arbiter.split(time.monotonic()),
+            peers=self.peers,
+            vips=self._vips.report(),
+            processes=(*own_processes, *other_processes),
+            checks=self._health.report(),
+            vrrp=self.vrrp_report,
+            nginx=self._nginx.report() if self._nginx else NginxReport(enabled=False),
+            role_changes=dict(self._vrrp.role_changes),
+            part_failures=dict(part_failures),
+        )
+        return replace(report, problems=find(report))
+
+    def _hard(self, now: float) -> tuple[str, ...]:
+        failing = dict.fromkeys(self._health.failing(hard=True))
+        if self._nginx is not None and self._nginx.down:
+            failing["nginx"] = None
+        if now < self._vip_lost_until:
+            failing["vip"] = None
+        return tuple(failing)
+
+    def _index(self, peer: NodeState) -> int:
+        return [str(node) for node in self._settings.nodes].index(peer.node)
+
+    async def _listen(self) -> None:
+        """While stepped aside, hear whether the adverts of the nodes that serve arrive again."""
+        while True:
+            if self._arbiter.aside:
+                self._adverts_heard = await hears_adverts(
+                    self._identity.peers, self._settings.vrid, within=1.0
+                )
+            else:
+                self._adverts_heard = False
+                await asyncio.sleep(TICK)

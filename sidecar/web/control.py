@@ -1,0 +1,71 @@
+"""The HTTP server on the control socket: what the command line asks and orders."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from functools import partial
+from http import HTTPStatus
+from pathlib import Path
+from typing import Protocol
+
+from aiohttp import web
+
+from sidecar.core.report import Report
+from sidecar.errors import RefusedError, SidecarError
+from sidecar.web.server import listening, make_app, ready_response, status_response
+
+
+class Actions(Protocol):
+    """What a person can order. Each returns the sentence to print, or raises RefusedError."""
+
+    async def failover(self) -> str:
+        """Give the VIP to a peer now, and stay ready to take it back."""
+
+    async def drain(self) -> str:
+        """Give the VIP away and keep away from it until `resume`."""
+
+    async def resume(self) -> str:
+        """End `drain`."""
+
+
+def control_app(report: Callable[[], Report], actions: Actions) -> web.Application:
+    """Return the application that shows what `report` returns and performs `actions`."""
+
+    async def readyz(_request: web.Request) -> web.Response:
+        return ready_response(report())
+
+    async def status(_request: web.Request) -> web.Response:
+        return status_response(report())
+
+    return make_app(
+        [
+            web.get("/readyz", readyz),
+            web.get("/api/v1/status", status),
+            web.post("/failover", partial(_perform, actions.failover)),
+            web.post("/drain", partial(_perform, actions.drain)),
+            web.post("/resume", partial(_perform, actions.resume)),
+        ]
+    )
+
+
+async def serve(report: Callable[[], Report], actions: Actions, *, socket: Path) -> None:
+    """Answer on the unix socket until cancelled; raise SidecarError if it cannot be made.
+
+    Who may write to the socket may give orders: its directory must be open to root only.
+    """
+    hint = f"{socket.parent} must be there and writable"
+    site = partial(web.UnixSite, path=str(socket))
+    async with listening(control_app(report, actions), [site], hint=hint):
+        await asyncio.Event().wait()
+
+
+async def _perform(action: Callable[[], Awaitable[str]], _request: web.Request) -> web.Response:
+    try:
+        return web.json_response({"message": await action()})
+    except RefusedError as error:
+        return _error(error, HTTPStatus.CONFLICT)
+    except SidecarError as error:
+        return _error(error, HTTPStatus.INTERNAL_SERVER_ERROR)
+
+
+def _error(error: SidecarError, status: HTTPStatus) -> web.Response:
+    return web.json_response({"message": error.message, "hint": error.hint}, status=status)

@@ -1,0 +1,1 @@
+"""All tests, the demo and the bench."""

@@ -1,0 +1,1 @@
+"""Our node beside keepalived as it is usually written by hand, in one run."""

@@ -1,0 +1,130 @@
+"""The client that opens a new connection per request and counts."""
+
+import json
+import subprocess
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from types import TracebackType
+from typing import Final, Self
+
+from tests.cluster.wait import until
+
+RATE: Final = 125
+"""Requests per second."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """One request; `node` is the address of the node that answered, or None with the error."""
+
+    start: float
+    end: float
+    node: str | None
+    error: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Served:
+    """What a client has seen, in the order in which the requests ended."""
+
+    requests: tuple[Request, ...]
+
+    @property
+    def failures(self) -> list[Request]:
+        """The requests without an answer; each was made once."""
+        return [request for request in self.requests if request.node is None]
+
+    @property
+    def gap(self) -> float:
+        """Seconds from a success (or the start) to the next one (or the end), at the longest."""
+        if not self.requests:
+            return float("inf")
+        times = [request.end for request in self.requests if request.node is not None]
+        edges = [min(r.start for r in self.requests), *times, self.requests[-1].end]
+        return max(later - earlier for earlier, later in pairwise(edges))
+
+    @property
+    def nodes(self) -> list[str]:
+        """Which nodes answered, in turn."""
+        turns: list[str] = []
+        for request in self.requests:
+            if request.node is not None and turns[-1:] != [request.node]:
+                turns.append(request.node)
+        return turns
+
+    def __str__(self) -> str:
+        failures = "".join(f"\n  {request.error}" for request in self.failures[:5])
+        return (
+            f"{len(self.requests)} requests, {len(self.failures)} failed, "
+            f"longest gap {self.gap * 1000:.0f} ms, served by {' then '.join(self.nodes)}{failures}"
+        )
+
+
+class Load:
+    """A client at work, from `with` to the end of its block; then `served` is complete."""
+
+    def __init__(self, container: str, address: str, *, port: int, host: str, rate: float) -> None:
+        self._command = [
+            *("docker", "exec", "--interactive", container),
+            *("python3", "/cluster/load.py", address, str(port), host, str(rate)),
+        ]
+        self._requests: list[Request] = []
+
+    def __enter__(self) -> Self:
+        self._process = subprocess.Popen(
+            self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        self._reader = threading.Thread(target=self._read, name="load", daemon=True)
+        self._reader.start()
+        until("the client makes requests", lambda: self._requests)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        self._process.wait(timeout=10)
+        self._reader.join(timeout=10)
+        assert self._process.stdout is not None
+        self._process.stdout.close()
+
+    @property
+    def served(self) -> Served:
+        """What has been seen until now."""
+        return Served(requests=tuple(self._requests))
+
+    def wait_for(self, nodes: Sequence[str] | str, *, within: float = 10) -> float:
+        """Wait until one of `nodes` answers a request made from now on; return when (monotonic)."""
+        wanted = {nodes} if isinstance(nodes, str) else set(nodes)
+        now = time.monotonic()
+
+        def answers() -> list[Request]:
+            return [r for r in list(self._requests) if r.start >= now and r.node in wanted]
+
+        return until(f"the client is served by {wanted}", answers, within=within)[0].end
+
+    def _read(self) -> None:
+        assert self._process.stdout is not None
+        for line in self._process.stdout:
+            start, end, node, error = json.loads(line)
+            self._requests.append(Request(start=start, end=end, node=node, error=error))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Client:
+    """A container beside the hosts."""
+
+    container: str
+
+    def load(
+        self, address: str, *, port: int = 80, host: str = "site.test", rate: float = RATE
+    ) -> Load:
+        """Return a client of `address` that works as long as its `with` block."""
+        return Load(self.container, address, port=port, host=host, rate=rate)

@@ -1,0 +1,265 @@
+"""A node: the sidecar on one host, started from the file that a user copies."""
+
+import json
+import shutil
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from docker import DockerClient
+from docker.models.containers import Container
+
+from tests.cluster.host import Host, run
+from tests.cluster.wait import until
+
+REPOSITORY: Final = Path(__file__).parents[2]
+
+CAPABILITIES: Final = (
+    *("NET_ADMIN", "NET_RAW", "NET_BIND_SERVICE", "SETUID", "SETGID"),
+    *("SYS_CHROOT", "DAC_OVERRIDE", "KILL", "CHOWN", "FOWNER"),
+)
+
+# One line per process: its id, its parent's, its state, its command line.
+_PROCESSES: Final = """
+for directory in /proc/[0-9]*; do
+    read -r stat 2>/dev/null <"$directory/stat" || continue
+    set -- ${stat##*) }
+    printf '%s\\t%s\\t%s\\t' "${directory#/proc/}" "$2" "$1"
+    tr '\\0\\n' '  ' <"$directory/cmdline" 2>/dev/null
+    echo
+done
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Process:
+    """A process inside a node, with the ids it has there."""
+
+    pid: int
+    parent: int
+    state: str
+    """As in proc(5): `S` sleeps, `T` is stopped, `Z` is dead."""
+    command: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What a user would set up; two equal plans need only one cluster."""
+
+    count: int = 2
+    """Number of nodes."""
+    ipv6: bool = False
+    """The nodes talk to each other over IPv6."""
+    vips: tuple[str, ...] = ()
+    """The virtual addresses; empty: a single IPv4 address."""
+    environment: Mapping[str, str] = field(default_factory=dict)
+    """Variables beyond the required ones and one site."""
+    own: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    """Variables of single nodes, by the host's name."""
+    files: Mapping[str, str] = field(default_factory=dict)
+    """Files below `nginx/`."""
+    service: Mapping[str, Any] = field(default_factory=dict)
+    """Keys of the compose service that are merged into it."""
+    without: str | None = None
+    """A capability that is taken away."""
+
+
+class Node:
+    """The sidecar on `host`; its directory is what a user has on a host."""
+
+    def __init__(self, *, docker: DockerClient, host: Host, project: str, directory: Path) -> None:
+        self.host = host
+        self.directory = directory
+        self._docker = docker
+        self._project = project
+
+    def __repr__(self) -> str:
+        return f"Node({self.host.name})"
+
+    @property
+    def address(self) -> str:
+        """The node's own IPv4 address."""
+        return self.host.address
+
+    @property
+    def name(self) -> str:
+        """Name of the container."""
+        return f"{self._project}-sidecar-1"
+
+    @property
+    def container(self) -> Container:
+        """The container as it is now."""
+        return self._docker.containers.get(self.name)
+
+    # What a user does
+
+    def write(self, plan: Plan, environment: Mapping[str, str]) -> None:
+        """Make the directory: the project's docker-compose.yml, `.env`, `nginx/`, an override."""
+        nginx = self.directory / "nginx"
+        shutil.rmtree(self.directory, ignore_errors=True)
+        nginx.mkdir(parents=True)
+        shutil.copy(REPOSITORY / "docker-compose.yml", self.directory)
+        lines = [f"{name}={value}\n" for name, value in environment.items()]
+        (self.directory / ".env").write_text("".join(lines))
+        for path, text in plan.files.items():
+            (nginx / path).parent.mkdir(parents=True, exist_ok=True)
+            (nginx / path).write_text(text)
+        (self.directory / "docker-compose.override.yml").write_text(self._override(plan))
+
+    def own_files(self) -> None:
+        """Give the files to user 1000, as a user's are: directories 0700, keys 0600."""
+        below = f"/nodes/{self.directory.name}/nginx"
+        script = (
+            f"chown -R 1000:1000 {below}; find {below} -type d -exec chmod 700 {{}} +; "
+            f"find {below} -name '*.pem' -exec chmod 600 {{}} +"
+        )
+        run(self.host.machine, "sh", "-c", script)
+
+    def put(self, path: str, text: str) -> None:
+        """Write a file below `nginx/`, as its owner."""
+        target = f"/nodes/{self.directory.name}/nginx/{path}"
+        script = 'mkdir -p "$(dirname "$1")" && printf %s "$2" >"$1" && chown -R 1000:1000 "$1"'
+        run(self.host.machine, "sh", "-c", script, "sh", target, text)
+
+    def up(self) -> None:
+        """`docker compose up -d`."""
+        self._compose("up", "--detach", "--quiet-pull")
+
+    def down(self) -> None:
+        """Remove the container at once, with the state volume and the files."""
+        if not self.directory.exists():
+            return
+        self._compose("kill", check=False)
+        self._compose("down", "--volumes", "--timeout", "0", check=False)
+        below = f"/nodes/{self.directory.name}"
+        run(self.host.machine, "rm", "-rf", below, check=False)
+
+    def replace(self) -> None:
+        """A new container with the same volumes."""
+        self._compose("up", "--detach", "--force-recreate", "--timeout", "0")
+
+    def ha(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        """Run an `ha` command inside the container."""
+        return run(self.name, "ha", *arguments, check=check)
+
+    # What can be seen
+
+    @property
+    def running(self) -> bool:
+        """The container runs and is not paused."""
+        state = self.container.attrs["State"]
+        return bool(state["Running"] and not state["Paused"] and not state["Restarting"])
+
+    def get(self, path: str, *, port: int = 9165) -> str:
+        """Return what the node's HTTP server answers on its loopback address."""
+        url = f"http://127.0.0.1:{port}{path}"
+        return self.host.run("curl", "--silent", "--show-error", "--max-time", "2", url)
+
+    def status(self) -> dict[str, Any]:
+        """Return the node's report; what `ha status --json` prints."""
+        report: dict[str, Any] = json.loads(self.get("/api/v1/status"))
+        return report
+
+    def role(self) -> str:
+        """Return the role that the node reports."""
+        return str(self.status()["node"]["role"])
+
+    def problems(self) -> set[str]:
+        """Return the codes of what the node reports as problems."""
+        return {problem["code"] for problem in self.status()["problems"]}
+
+    def metrics(self) -> dict[str, float]:
+        """Return the samples of /metrics by name with labels, as they stand there."""
+        lines = self.get("/metrics").splitlines()
+        samples = [line.rpartition(" ") for line in lines if line and not line.startswith("#")]
+        return {name: float(value) for name, _, value in samples}
+
+    def logs(self, *, tail: int = 100) -> str:
+        """Return the last lines of the container's log."""
+        return str(self.container.logs(tail=tail).decode(errors="replace"))
+
+    def processes(self, command: str = "") -> list[Process]:
+        """Return the processes whose command line contains `command`."""
+        lines = run(self.name, "sh", "-c", _PROCESSES).stdout.splitlines()
+        fields = [line.split("\t", 3) for line in lines]
+        found = [
+            Process(pid=int(pid), parent=int(parent), state=state, command=text.strip())
+            for pid, parent, state, text in fields
+        ]
+        return [process for process in found if command in process.command]
+
+    def python(self) -> list[Process]:
+        """Return the daemon's own process."""
+        return [p for p in self.processes("-m sidecar run") if "tini" not in p.command]
+
+    # What can happen
+
+    def signal(self, name: str, *processes: Process) -> None:
+        """Send a signal to processes inside the container."""
+        assert processes, "there is no such process"
+        run(self.name, "sh", "-c", f"kill -{name} {' '.join(str(p.pid) for p in processes)}")
+
+    def kill(self) -> None:
+        """End the container as a loss of power would."""
+        self.container.kill()
+
+    def stop(self) -> None:
+        """`docker stop`, with the grace period of docker-compose.yml."""
+        self.container.stop()
+
+    def start(self) -> None:
+        """`docker start`."""
+        self.container.start()
+
+    def pause(self) -> None:
+        """Freeze every process."""
+        self.container.pause()
+
+    def unpause(self) -> None:
+        """Thaw them."""
+        self.container.unpause()
+
+    def heal(self) -> None:
+        """Undo all of the above, the host's troubles too."""
+        self.host.heal()
+        state = self.container.attrs["State"]
+        if state["Paused"]:
+            self.unpause()
+        elif not state["Running"]:
+            self.start()
+        else:
+            stopped = [process for process in self.processes() if process.state == "T"]
+            if stopped:
+                self.signal("CONT", *stopped)
+
+    def wait_ready(self, *, within: float = 20) -> None:
+        """Wait until the node could serve and has a role."""
+        until(
+            f"{self.host.name} is ready",
+            lambda: self.status()["node"],
+            lambda node: node["eligible"] and node["role"] in {"MASTER", "BACKUP"},
+            within=within,
+        )
+
+    def _override(self, plan: Plan) -> str:
+        service = {"network_mode": f"container:{self.host.container}", **plan.service}
+        text = f"services:\n  sidecar:\n    <<: {json.dumps(service)}\n"
+        if plan.without:
+            kept = [name for name in CAPABILITIES if name != plan.without]
+            # Compose adds lists of two files together unless it is told otherwise.
+            text += f"    cap_add: !override {json.dumps(kept)}\n"
+        return text
+
+    def _compose(self, *arguments: str, check: bool = True) -> None:
+        done = subprocess.run(
+            [*("docker", "compose", "--project-name", self._project), *arguments],
+            cwd=self.directory,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+        if check and done.returncode:
+            raise AssertionError(f"cannot {arguments[0]} {self}: {done.stderr}")

@@ -1,0 +1,1 @@
+"""The real image, on hosts that fail."""
