@@ -70,6 +70,7 @@ RUN apt-get update \
         procps \
         prometheus \
         shellcheck \
+        wrk \
     # promtool comes with prometheus, which itself is not needed.
     && apt-get clean && rm -rf /var/lib/apt/lists/* /usr/bin/prometheus /usr/share/prometheus
 COPY requirements-dev.lock /tmp/
@@ -129,6 +130,6 @@ COPY --from=code /opt/kiss-ha/sidecar /opt/kiss-ha/sidecar
 ENV PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
     LANG=C.UTF-8
 STOPSIGNAL SIGTERM
-HEALTHCHECK --interval=5s --timeout=3s --start-period=60s --retries=2 CMD ["ha", "health"]
+HEALTHCHECK --interval=10s --timeout=3s --start-period=60s --retries=2 CMD ["ha", "health"]
 ENTRYPOINT ["tini", "-g", "--", "/usr/lib/kiss-ha/entrypoint"]
 CMD ["run"]

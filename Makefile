@@ -92,6 +92,10 @@ e2e: image test-image $(VENV)/stamp ## tests with real failovers between contain
 bench: image test-image $(VENV)/stamp ## gaps, memory and throughput against a hand-written keepalived
 	@$(PYTHON) -m tests.bench
 
+.PHONY: docs
+docs: test-image ## write the settings into README.md and .env.example
+	@$(subst /src:ro,/src,$(TESTS)) python -B -m sidecar.settings.document README.md .env.example
+
 COMPILE := uv pip compile --quiet --upgrade --generate-hashes --no-header --no-annotate --python-platform linux
 .PHONY: lock
 lock: $(VENV)/stamp ## resolve the newest versions into requirements*.lock

@@ -10,13 +10,12 @@ import os
 import signal
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import AsyncExitStack, suppress
-from typing import Final
+from typing import Any, Final
 
 from sidecar import __version__
 from sidecar.core.report import Report, Role
 from sidecar.core.settings import Identity, Settings
 from sidecar.errors import ExitCode, SidecarError
-from sidecar.host import log as host_log
 from sidecar.host.network import Network
 from sidecar.host.paths import Paths
 from sidecar.host.supervise import GaveUpError, Supervisor
@@ -53,7 +52,6 @@ RELEASED_WITHIN: Final = 2.0
 def run(loaded: Loaded) -> int:
     """Run the node until it is told to stop; return the exit code."""
     settings = loaded.settings
-    host_log.setup(settings)
     log.info("kiss-ha %s", __version__)
     for line in describe(loaded):
         log.info("%s", line)
@@ -121,9 +119,7 @@ class Daemon:
         )
         self._hooks = Hooks(settings)
         self._parts = Parts()
-        self._mesh = Mesh(
-            identity, port=settings.link_port, paths=paths, on_change=self._on_peers
-        )
+        self._mesh = Mesh(identity, port=settings.link_port, paths=paths, on_change=self._on_peers)
         self._sshd = Supervisor(ssh.sshd(paths))
         self._commands = Commands(self._node, settings.prefer)
         self._vital: dict[str, asyncio.Task[None]] = {}
@@ -145,7 +141,7 @@ class Daemon:
 
     async def _start(self) -> None:
         if self._nginx is not None:
-            self._keep_vital("nginx", self._nginx.run())
+            self._keep_vital("nginx", self._nginx.supervisor.run())
         self._keep_vital("vip", self._vips.run())
         self._keep_vital("health", self._health.run())
         self._keep_vital("node", self._node.run())
@@ -272,13 +268,23 @@ class Daemon:
 
     def _verdict(self) -> int:
         for task in self._vital.values():
-            if not task.cancelled() and (error := task.exception()) is not None:
-                log.critical("%s", error, exc_info=None if isinstance(error, SidecarError) else error)
-                return ExitCode.GAVE_UP if isinstance(error, GaveUpError) else ExitCode.INTERNAL
+            if not task.done() or task.cancelled() or task.exception() is None:
+                continue
+            error = _innermost(task.exception())
+            known = isinstance(error, SidecarError)
+            log.critical("%s ended: %s", task.get_name(), error, exc_info=None if known else error)
+            return ExitCode.GAVE_UP if isinstance(error, GaveUpError) else ExitCode.INTERNAL
         return ExitCode.DONE
 
 
-async def _cancel(*tasks: asyncio.Task[None]) -> None:
+def _innermost(error: BaseException | None) -> BaseException | None:
+    """Return the first exception inside of nested groups."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
+
+
+async def _cancel(*tasks: asyncio.Task[Any]) -> None:
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Iterator
 
+from sidecar.core.settings import Identity, Settings
 from sidecar.host.network import Network
 from sidecar.host.paths import Paths
 from sidecar.programs import keepalived, nginx, ssh
@@ -13,7 +14,7 @@ from sidecar.startup import identify
 def render(loaded: Loaded) -> Iterator[str]:
     """Give every rendered file, each under its path; secrets are not among them."""
     settings, paths = loaded.settings, Paths()
-    identity = asyncio.run(_identify(loaded))
+    identity = asyncio.run(_identify(settings))
     files = {
         keepalived.Files.below(paths.run).config: keepalived.render(
             settings, identity, paths, identity.interface
@@ -26,3 +27,8 @@ def render(loaded: Loaded) -> Iterator[str]:
         files |= nginx.rendered(settings, paths)
     for path, text in files.items():
         yield f"# {path}\n{text}"
+
+
+async def _identify(settings: Settings) -> Identity:
+    async with Network() as network:
+        return await identify(settings, network)

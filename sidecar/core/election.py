@@ -94,13 +94,9 @@ def _has_something_to_give(role: Role, peers: Sequence[NodeState]) -> bool:
 
     A worse node that is BACKUP stays ready: it is the one that helps when the better one crashes.
     """
-    match role:
-        case Role.MASTER:
-            return True
-        case Role.FAULT:
-            return all(peer.role is not Role.MASTER for peer in peers)
-        case Role.BACKUP | Role.INIT:
-            return False
+    if role is Role.FAULT:
+        return all(peer.role is not Role.MASTER for peer in peers)
+    return role is Role.MASTER
 
 
 def _reason(own: Facts) -> str:

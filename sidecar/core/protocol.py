@@ -5,7 +5,7 @@
 
 that is a NodeState, and a Refusal. Every line stands alone: the first state is the greeting, and a
 link that broke has nothing to resume. A newer minor may add fields, which older nodes ignore; a
-field of ours that is missing has its default. Whatever arrives is hostile until it was checked here.
+field of ours that is missing has its default. Whatever arrives is hostile until checked here.
 """
 
 import hashlib

@@ -50,6 +50,8 @@ class Network:
         self._stack = AsyncExitStack()
         self._ask: AsyncIPRoute
         self._listen: AsyncIPRoute
+        self._turn = asyncio.Lock()
+        """The kernel answers one dump at a time on a socket, and EBUSY to the second."""
 
     async def __aenter__(self) -> Self:
         self._ask = await self._stack.enter_async_context(AsyncIPRoute())
@@ -62,7 +64,7 @@ class Network:
 
     async def addresses(self) -> tuple[Held, ...]:
         """Return every address of every interface."""
-        return tuple([_held(message) async for message in await self._ask.addr("dump")])
+        return tuple([_held(message) for message in await self._dump(self._ask.addr)])
 
     async def lease(self, vip: Interface, interface: str, seconds: int) -> None:
         """Give an address that is on `interface` a lifetime; it must be there, or it would be created."""
@@ -91,7 +93,7 @@ class Network:
         """Return the next hops of the default routes of both families, in the kernel's order."""
         found = []
         for family in (socket.AF_INET, socket.AF_INET6):
-            async for route in await self._ask.route("dump", family=family, table=254):
+            for route in await self._dump(self._ask.route, family=family, table=254):
                 hop, index = route.get_attr("RTA_GATEWAY"), route.get_attr("RTA_OIF")
                 if route["dst_len"] == 0 and hop is not None and index is not None:
                     found.append(Gateway(address=ipaddress.ip_address(hop), index=index))
@@ -106,7 +108,8 @@ class Network:
         target = {"dst": str(gateway.address), "ifindex": gateway.index}
         for request in ({"flags": _NTF_USE}, {"state": "probe"}):
             with suppress(NetlinkError):
-                await self._ask.neigh("replace", **target, **request)
+                async with self._turn:
+                    await self._ask.neigh("replace", **target, **request)
         clock = asyncio.get_running_loop().time
         deadline = clock() + within
         while not (state := await self._neighbour_state(gateway)) & _NUD_ANSWERED:
@@ -117,20 +120,25 @@ class Network:
 
     async def _neighbour_state(self, gateway: Gateway) -> int:
         family = socket.AF_INET if gateway.address.version == 4 else socket.AF_INET6
-        async for entry in await self._ask.neigh("dump", family=family, ifindex=gateway.index):
+        for entry in await self._dump(self._ask.neigh, family=family, ifindex=gateway.index):
             if entry.get_attr("NDA_DST") == str(gateway.address):
                 return int(entry["state"])
         return _NUD_FAILED
 
+    async def _dump(self, ask: Callable[..., Any], /, **options: int) -> list[Any]:
+        async with self._turn:
+            return [message async for message in await ask("dump", **options)]
+
     async def _change(self, action: str, vip: Interface, interface: str, **options: int) -> None:
         try:
-            await self._ask.addr(
-                action,
-                index=socket.if_nametoindex(interface),
-                address=str(vip.ip),
-                prefixlen=vip.network.prefixlen,
-                **options,
-            )
+            async with self._turn:
+                await self._ask.addr(
+                    action,
+                    index=socket.if_nametoindex(interface),
+                    address=str(vip.ip),
+                    prefixlen=vip.network.prefixlen,
+                    **options,
+                )
         except NetlinkError as error:
             if action == "delete" and error.code == errno.EADDRNOTAVAIL:
                 return

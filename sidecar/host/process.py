@@ -1,15 +1,18 @@
 """The one place that starts processes.
 
-Every child has its own process group, no stdin, a minimal environment, and dies with us: `setpriv --pdeathsig`
-sends it TERM when the *thread* that started it ends (prctl(2)), so children are started from the loop's thread only.
+Every child has its own process group, no stdin, a minimal environment, and dies with us:
+`setpriv --pdeathsig` sends it TERM when the *thread* that started it ends (prctl(2)), so children
+are started from the loop's thread only.
 """
 
 import asyncio
 import os
+import sys
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from pathlib import Path
 from signal import SIGKILL, Signals
 from typing import Final
 
@@ -75,6 +78,25 @@ async def run(
     )
 
 
+async def run_module(
+    module: str, *arguments: str, stdin: bytes | None = None, timeout: float
+) -> str:
+    """Run one of our modules in a Python of its own and return its standard output.
+
+    The libraries that it needs leave with it. Raise ProgramError if it fails.
+    """
+    package = Path(__file__).parents[2]
+    completed = await run(
+        [sys.executable, "-m", module, *arguments],
+        timeout=timeout,
+        environment={"PYTHONPATH": str(package)},
+        stdin=stdin,
+    )
+    if completed.code:
+        raise ProgramError(f"cannot run {module}: {completed.last_words}")
+    return completed.stdout
+
+
 class Child:
     """A long-running program whose output is handed on line by line.
 
@@ -114,7 +136,7 @@ class Child:
         """Exit code, or None while it runs."""
         return self._process.returncode
 
-    def signal(self, number: Signals) -> None:
+    def signal(self, number: int) -> None:
         """Send a signal to the program alone; a program that has ended gets none."""
         with suppress(ProcessLookupError):
             self._process.send_signal(number)

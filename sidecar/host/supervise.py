@@ -83,10 +83,16 @@ class Supervisor:
             error=self._error,
         )
 
-    def signal(self, number: signal.Signals) -> None:
+    def signal(self, number: int) -> None:
         """Send a signal to the program if it lives."""
         if self._child is not None:
             self._child.signal(number)
+
+    def kill(self) -> None:
+        """End the program and its group at once, as it hangs; it is started again."""
+        if self._child is not None and self.pid is not None:
+            self._log.error("hangs: killing it")
+            self._child.kill_group()
 
     async def run(self) -> None:
         """Keep the program running until this is cancelled; raise GaveUpError after too many failures."""

@@ -20,6 +20,7 @@ from sidecar.host.process import Pipe
 from sidecar.peers.link import Link
 from sidecar.peers.peer import Peer, Way, differs
 from sidecar.programs import ssh
+from sidecar.programs.ssh_words import explain
 
 log = logging.getLogger(__name__)
 
@@ -103,13 +104,15 @@ class Mesh:
             peer.receive(state)
             if link.established is None:
                 self._welcome(peer, link)
+            else:
+                peer.recover(Way.THEIRS)
 
         link = Link(reader, writer, current=self._current, receive=receive, answering=True)
         try:
             reason = await self._talk(link)
-            if link.refusal is not None:
+            if link.refusal is not None and link.established is None:
                 log.warning("from %s: %s", peer.address, reason)
-            elif link.established is None and reason:
+            elif reason:
                 peer.fail(Way.THEIRS, reason)
         except Exception:  # the top of this link: the others live on
             log.exception("the link from %s failed by a bug", peer.address)
@@ -121,7 +124,6 @@ class Mesh:
         if peer.answered is not None:
             peer.answered.close()
         peer.answered = link
-        peer.recover(Way.THEIRS)
         peer.call_now()
 
     async def _keep_calling(self, peer: Peer) -> None:
@@ -148,7 +150,8 @@ class Mesh:
 
         def receive(state: NodeState) -> None:
             peer.receive(state)
-            peer.recover(Way.OURS)
+            if link.established is not None:
+                peer.recover(Way.OURS)
 
         command = ssh.client_command(
             self._paths,
@@ -161,7 +164,7 @@ class Mesh:
             link = Link(
                 pipe.stdout, pipe.stdin, current=self._current, receive=receive, answering=False
             )
-            reason = await self._talk(link) or ssh.explain(await pipe.last_words())
+            reason = await self._talk(link) or explain(await pipe.last_words())
         peer.fail(Way.OURS, reason or "the other node has closed it")
         return link.established is not None and time.monotonic() - link.established >= GOOD
 

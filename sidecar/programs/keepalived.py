@@ -17,10 +17,12 @@ from sidecar.programs.templates import render as render_template
 
 INSTANCE: Final = "VI_1"
 
-DUMP_SIGNAL: Final = signal.Signals(signal.SIGRTMIN + 2)
+DUMP_SIGNAL: Final = signal.SIGRTMIN + 2
 """Makes keepalived write its JSON dump (`keepalived --signum=JSON`)."""
 
 GRACES: Final = ((signal.SIGTERM, 5.0),)
+
+_TIMESTAMP = re.compile(r"^\w{3} \w{3} [ \d]\d \d\d:\d\d:\d\d \d{4}: ")
 
 _EVENT = re.compile(r'INSTANCE "(?P<instance>[^"]+)" (?P<state>\w+) \d+')
 
@@ -127,6 +129,11 @@ def environment(files: Files) -> dict[str, str]:
     return {"TMPDIR": str(files.directory)}
 
 
+def without_timestamp(line: str) -> str:
+    """Return a line of keepalived's log without its own time."""
+    return _TIMESTAMP.sub("", line)
+
+
 def parse_event(line: str) -> Role | None:
     """Return the role that a fifo line announces; None if it announces none."""
     match = _EVENT.fullmatch(line.strip())
@@ -158,6 +165,7 @@ def _report(data: Mapping[str, Any], stats: Mapping[str, Any]) -> VrrpReport:
         last_transition=float(data["last_transition"]),
         vips=_addresses(data.get("vips", ())),
         excluded_vips=_addresses(data.get("evips", ())),
+        garp_delay=float(data["garp_delay"]),
         counters=VrrpCounters(
             advert_received=int(stats["advert_rcvd"]),
             advert_sent=int(stats["advert_sent"]),
@@ -178,5 +186,5 @@ def _report(data: Mapping[str, Any], stats: Mapping[str, Any]) -> VrrpReport:
 
 
 def _addresses(entries: Sequence[str]) -> tuple[str, ...]:
-    """Return the addresses of lines such as `10.0.0.10/32 dev eth0 scope global`."""
-    return tuple(entry.split(maxsplit=1)[0].partition("/")[0] for entry in entries)
+    """Return the addresses of lines such as `192.0.2.10 dev eth0 scope global`, as keepalived has them."""
+    return tuple(entry.split(maxsplit=1)[0] for entry in entries)

@@ -1,9 +1,9 @@
-"""ssh between the nodes: our own sshd, the client that calls a peer, what their messages mean."""
+"""ssh between the nodes: the files of both sides, our own sshd, the client that calls a peer."""
 
+import logging
 import signal
 from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import Enum
 from pathlib import Path
 from textwrap import dedent
 from typing import Final
@@ -13,6 +13,7 @@ from sidecar.host import files
 from sidecar.host.paths import Paths
 from sidecar.host.supervise import Program
 from sidecar.programs import ssh_keys
+from sidecar.programs.ssh_words import SshdLog
 
 HOST_ALIAS: Final = "kiss-ha"
 """The name in known_hosts that stands for every node."""
@@ -25,52 +26,6 @@ CONNECT_TIMEOUT: Final = 2
 
 _PRIVILEGE_SEPARATION: Final = Path("/run/sshd")
 """Where sshd puts its unprivileged half; compiled in, and it must exist."""
-
-
-class Failure(Enum):
-    """Why there is no connection, each with what it means to a person."""
-
-    WRONG_SECRET = "the HA_SECRET here and there differ"
-    DENIED = "this node is not one of HA_NODES there, or its address is translated on the way"
-    REFUSED = "nothing listens there: is kiss-ha running, with the same HA_SYNC_PORT?"
-    TIMEOUT = "no answer: the host is down, or something between drops the packets"
-    UNREACHABLE = "there is no way to that host"
-    OWN_ADDRESS = "this node has lost its own address"
-    NOT_READY = "kiss-ha is starting or stopping there"
-    BROKEN = "the connection broke"
-    OTHER = "ssh failed"
-
-
-# Messages of OpenSSH 9 and 10, and of glibc's strerror(3); the first that occurs counts.
-# The host's key is derived from the secret as well: where it is known, the secret is the same.
-_MESSAGES: Final = (
-    ("socat[", Failure.NOT_READY),
-    ("Host key verification failed", Failure.WRONG_SECRET),
-    ("Permission denied", Failure.DENIED),
-    ("Connection refused", Failure.REFUSED),
-    ("timed out", Failure.TIMEOUT),
-    ("No route to host", Failure.UNREACHABLE),
-    ("Network is unreachable", Failure.UNREACHABLE),
-    ("Cannot assign requested address", Failure.OWN_ADDRESS),
-    ("Connection closed by", Failure.BROKEN),
-    ("Connection reset by", Failure.BROKEN),
-    ("kex_exchange_identification", Failure.BROKEN),
-    ("Broken pipe", Failure.BROKEN),
-    ("Timeout, server", Failure.BROKEN),
-)
-
-
-def classify(words: str) -> Failure:
-    """Return what ssh's standard error means."""
-    return next((failure for text, failure in _MESSAGES if text in words), Failure.OTHER)
-
-
-def explain(lines: Sequence[str]) -> str:
-    """Return why a connection failed, for a person, with the last thing that ssh said about it."""
-    if not lines:
-        return ""
-    failure = classify("\n".join(lines))
-    return f"{failure.value} ({lines[-1].strip()})"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -159,8 +114,7 @@ def sshd_config(places: SshFiles, node: Address, port: int) -> str:
 
         # Else a peer with a wrong secret is locked out for minutes after the secret is right.
         PerSourcePenalties no
-        # A caller has one key; half of this is how many refused ones pass without a log line.
-        MaxAuthTries 1
+        MaxAuthTries 3
         LoginGraceTime 15
         ClientAliveInterval 15
         UseDNS no
@@ -179,6 +133,7 @@ def sshd(paths: Paths) -> Program:
         command=lambda: ["/usr/sbin/sshd", "-D", "-e", "-f", str(SshFiles.below(paths).config)],
         graces=((signal.SIGTERM, 2.0),),
         prepare=prepare,
+        on_line=SshdLog(logging.getLogger("sshd")),
     )
 
 

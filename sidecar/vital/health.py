@@ -76,7 +76,10 @@ class Health:
 
     async def _repeat(self, name: str, asker: Asker) -> None:
         while True:
-            self._count(name, await asker(self._timeout))
+            try:
+                self._count(name, await asker(self._timeout))
+            except Exception:  # noqa: BLE001 # a bug in a check says nothing about the service
+                log.exception("check %s failed by a bug", name)
             # Before the first verdict the answers come faster, so that a node is ready sooner.
             settled = self._checks[name].up is not None or self._checks[name].earned
             await asyncio.sleep(self._interval if settled else min(0.1, self._interval))

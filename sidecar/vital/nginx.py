@@ -1,26 +1,33 @@
-"""nginx as the daemon sees it: kept running with a valid configuration, reloaded when its files change."""
+"""nginx as the daemon sees it: kept running with a valid configuration, reloaded when that changes."""
 
 import asyncio
 import logging
 import signal
 import time
-from collections import Counter, deque
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Final
 
+from sidecar.core.nginx import advice
 from sidecar.core.report import NginxReport, ServiceState, StubStatus
 from sidecar.core.settings import Settings
+from sidecar.host import files
 from sidecar.host.paths import Paths
 from sidecar.host.supervise import Program, Supervisor
 from sidecar.host.watch import changes
 from sidecar.programs import nginx
+from sidecar.programs.nginx import workers
 
 log = logging.getLogger("nginx")
 
 GRACES: Final = ((signal.SIGQUIT, 10.0), (signal.SIGTERM, 3.0))
 
 DOWN_AFTER: Final = 0.3
-"""Seconds in backoff after which the VIP should move; the first restart takes less."""
+"""Seconds without workers after which the VIP should move; a crashed nginx is back sooner."""
+
+HUNG_AFTER: Final = 10.0
+"""Seconds without an answer after which a running nginx is killed and started again."""
 
 RETRY_EVERY: Final = 2.0
 """Seconds between two looks at a configuration that was refused at the start."""
@@ -31,3 +38,141 @@ class Nginx:
 
     Given: the settings, where things lie, `on_change` for every change of what `down` says.
     """
+
+    def __init__(self, settings: Settings, paths: Paths, *, on_change: Callable[[], None]) -> None:
+        self._settings, self._paths = settings, paths
+        self._on_change = on_change
+        self._probe = nginx.Probe(paths.nginx_status_socket)
+        self._emergencies = nginx.Emergencies()
+        self._stub_status: StubStatus | None = None
+        self._config_valid: bool | None = None
+        self._config_error = ""
+        self._certificates: Mapping[str, float] = {}
+        self._reloads = Counter(success=0, failure=0)
+        self._without_workers_since: float | None = time.monotonic()
+        self._silent_since: float | None = None
+        self._reloading = asyncio.Lock()
+        self.supervisor = Supervisor(
+            Program(
+                name="nginx",
+                command=lambda: nginx.command(paths.nginx),
+                graces=GRACES,
+                prepare=self._prepare,
+                on_line=self._on_line,
+                on_change=self._on_service,
+            )
+        )
+
+    @property
+    def down(self) -> bool:
+        """It cannot serve: no workers, or never a configuration that it accepts."""
+        since = self._without_workers_since
+        return since is not None and time.monotonic() - since >= DOWN_AFTER
+
+    @property
+    def target(self) -> str:
+        """Where nginx last answered, as an address of socat(1); empty if nowhere."""
+        return self._probe.target
+
+    def report(self) -> NginxReport:
+        """Return what is known of the served configuration."""
+        return NginxReport(
+            enabled=True,
+            config_valid=self._config_valid,
+            config_error=self._config_error,
+            stub_status=self._stub_status,
+            reloads=dict(self._reloads),
+            certificates=self._certificates,
+        )
+
+    async def ask(self, timeout: float) -> str:
+        """Ask nginx whether it answers; return what is wrong, or nothing."""
+        master = self.supervisor.pid
+        if master is None:
+            return self._config_error or "it does not run"
+        answer = await self._probe.ask(master, timeout=timeout)
+        self._stub_status = answer.stub_status
+        if not answer.error:
+            self._silent_since = None
+            return ""
+        now = time.monotonic()
+        self._silent_since = self._silent_since or now
+        if now - self._silent_since >= HUNG_AFTER:
+            self._silent_since = None
+            self.supervisor.kill()
+        return answer.error
+
+    async def reload(self) -> str:
+        """Make nginx serve what is on disk; return why it does not, or nothing.
+
+        Whatever goes wrong, nginx goes on with the configuration that it has.
+        """
+        async with self._reloading:
+            self._render()
+            error = await nginx.complaint(self._paths.nginx)
+            master = self.supervisor.pid
+            if not error and master is not None:
+                error = await nginx.reload(master, self._emergencies)
+            if master is not None:
+                self._reloads["failure" if error else "success"] += 1
+            self._judge(error)
+            return error
+
+    async def watch(self) -> None:
+        """Reload whenever something below the configuration directory changes."""
+        self._certificates = await nginx.certificates(self._paths.nginx)
+        async for _ in changes(self._paths.nginx):
+            if self.supervisor.pid is not None and not await self.reload():
+                log.info("reloaded: the new configuration is served")
+            self._certificates = await nginx.certificates(self._paths.nginx)
+
+    async def _prepare(self) -> None:
+        """Wait until there is a configuration that nginx accepts."""
+        nginx.remove_sockets(self._paths.run)
+        for path in nginx.install_stock(self._paths.nginx, self._paths.config / "nginx"):
+            log.info("added the stock file %s", path)
+        while True:
+            self._render()
+            error = await nginx.complaint(self._paths.nginx)
+            self._judge(error)
+            if not error:
+                return
+            self._on_change()
+            await asyncio.sleep(RETRY_EVERY)
+
+    def _render(self) -> None:
+        for path, text in nginx.rendered(self._settings, self._paths).items():
+            files.write(path, text)
+
+    def _judge(self, error: str) -> None:
+        if error and error != self._config_error:
+            hint = advice(error)
+            log.error("the configuration is refused: %s%s", error, f"; {hint}" if hint else "")
+        self._config_valid = not error
+        self._config_error = error
+
+    def _on_line(self, line: str) -> None:
+        self._emergencies.hear(line)
+        log.info("%s", line)
+
+    def _on_service(self, state: ServiceState) -> None:
+        loop = asyncio.get_running_loop()
+        match state:
+            case ServiceState.STARTING:
+                self._awaiting = loop.create_task(self._await_workers(), name="nginx workers")
+            case ServiceState.BACKOFF:
+                self._without_workers_since = time.monotonic()
+                loop.call_later(DOWN_AFTER, self._on_change)
+            case _:
+                pass
+        self._on_change()
+
+    async def _await_workers(self) -> None:
+        """Notice the first worker: a program that has just been started serves soon, or never."""
+        while self.supervisor.state in (ServiceState.STARTING, ServiceState.RUNNING):
+            master = self.supervisor.pid
+            if master is not None and workers.serving(master):
+                self._without_workers_since = None
+                self._on_change()
+                return
+            await asyncio.sleep(0.02)

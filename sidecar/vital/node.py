@@ -39,6 +39,9 @@ TICK: Final = 0.5
 VIP_LOST_FOR: Final = 10.0
 """Seconds that a MASTER without its address stays out, lest it tries again at once."""
 
+OBEYED_WITHIN: Final = 2.0
+"""Seconds after which a keepalived that stays MASTER against its verdict is killed: it hangs."""
+
 
 class Node:
     """The one place where facts become a verdict.
@@ -66,7 +69,7 @@ class Node:
         self._arbiter = Arbiter()
         self._patience = Patience()
         self._adverts_heard = False
-        self._vip_lost_until = 0.0
+        self._vip_lost_since: float | None = None
         self._digest = settings_digest(settings)
         self.verdict = Verdict(health=0, preference=0)
         self.handing_over = False
@@ -101,6 +104,7 @@ class Node:
                 self._wake.clear()
                 self.decide()
                 self._vrrp.beat()
+                self._vrrp.aim(self._nginx.target if self._nginx else "")
                 with suppress(TimeoutError):
                     async with asyncio.timeout(TICK):
                         await self._wake.wait()
@@ -108,19 +112,18 @@ class Node:
     def decide(self) -> None:
         """Read all facts, decide, tell keepalived what differs."""
         now = time.monotonic()
-        if self._vips.missing:
-            self._vip_lost_until = now + VIP_LOST_FOR
+        self._watch_vip(now)
         linked = self.linked()
         self._arbiter = self._arbiter.after(
             now,
             index=self._identity.index,
             role=self.role,
-            masters=[self._index(peer) for peer in linked if peer.role is Role.MASTER],
+            masters=[self._index(peer) for peer in linked if peer.role is Role.MASTER and peer.vips],
             adverts_heard=self._adverts_heard,
         )
         facts = Facts(
             role=self.role,
-            hard=self._hard(now),
+            hard=self._hard(),
             soft=self._health.failing(hard=False),
             draining=self.draining or self.handing_over,
             aside=self._arbiter.aside,
@@ -139,8 +142,7 @@ class Node:
 
     def state(self) -> NodeState:
         """Return what this node says of itself to its peers."""
-        now = time.monotonic()
-        hard = self._hard(now)
+        hard = self._hard()
         able = self.role in (Role.MASTER, Role.BACKUP) or (
             self.role is Role.FAULT and self.verdict.yielding
         )
@@ -181,13 +183,25 @@ class Node:
         )
         return replace(report, problems=find(report))
 
-    def _hard(self, now: float) -> tuple[str, ...]:
+    def _hard(self) -> tuple[str, ...]:
         failing = dict.fromkeys(self._health.failing(hard=True))
         if self._nginx is not None and self._nginx.down:
             failing["nginx"] = None
-        if now < self._vip_lost_until:
+        if self._vip_lost_since is not None:
             failing["vip"] = None
         return tuple(failing)
+
+    def _watch_vip(self, now: float) -> None:
+        """Notice a MASTER whose address is not on the NIC: it cannot serve, or keepalived hangs."""
+        if self._vips.missing and self._vip_lost_since is None:
+            self._vip_lost_since = now
+        if self._vip_lost_since is None:
+            return
+        lost_for = now - self._vip_lost_since
+        if self._vips.missing and lost_for > OBEYED_WITHIN:
+            self._vrrp.supervisor.kill()
+        if not self._vips.missing and lost_for > VIP_LOST_FOR:
+            self._vip_lost_since = None
 
     def _index(self, peer: NodeState) -> int:
         return [str(node) for node in self._settings.nodes].index(peer.node)

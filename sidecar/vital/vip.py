@@ -1,7 +1,8 @@
 """The VIP on the NIC: leased while this node is MASTER, removed while it is not.
 
-keepalived adds and removes the addresses; this gives each a kernel lifetime as soon as it appears, so that
-it goes even when everything here dies. The script `lease` renews it (config/bin/lease says when).
+keepalived adds and removes the addresses; this gives each a kernel lifetime as soon as it appears,
+so that it goes even when everything here dies. The script `lease` renews it (config/bin/lease says
+when).
 """
 
 import asyncio
@@ -22,10 +23,10 @@ LEASE: Final = 3
 """Seconds that the kernel keeps an address that nobody renews."""
 
 RENEW_BELOW: Final = 1
-"""Seconds of lifetime at which the script has plainly failed to renew, and the daemon does it instead."""
+"""Seconds of lifetime at which the script has plainly failed, and the daemon renews instead."""
 
 STRAY_AFTER: Final = 0.5
-"""Seconds: keepalived adds the address just before it says MASTER, and removes it just after it says BACKUP."""
+"""Seconds: keepalived adds the address just before it says MASTER."""
 
 MISSING_AFTER: Final = 1.5
 """Seconds without the address as MASTER; keepalived puts a deleted one back within 35 ms."""
@@ -126,7 +127,7 @@ class Vips:
         self._held = ()
 
     async def gone(self, within: float) -> bool:
-        """Wait until no virtual address is on the NIC; tell whether that was so in time (seconds)."""
+        """Wait at most `within` seconds for the NIC to hold no virtual address; tell whether so."""
         deadline = time.monotonic() + within
         while time.monotonic() < deadline:
             await self._look()
@@ -154,7 +155,7 @@ class Vips:
             try:
                 await self._network.lease(self._vips[held.address], held.interface, LEASE)
             except ProgramError as error:
-                log.error("%s", error)
+                log.error("%s", error)  # noqa: TRY400 # its text says it all
 
     async def _drop(self, now: float) -> None:
         self._stray_since = {

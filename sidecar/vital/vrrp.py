@@ -17,13 +17,14 @@ from sidecar.host.supervise import Program, Supervisor
 from sidecar.programs import keepalived
 
 log = logging.getLogger("vrrp")
+output = logging.getLogger("keepalived")
 
 
 class Vrrp:
     """Runs keepalived, tells it the verdicts and knows its role.
 
-    Given: where its files lie, `render` for keepalived.conf (it may wait until there is an interface),
-    `on_role` for each change of role.
+    Given: where its files lie, `render` for keepalived.conf (it may wait until there is an
+    interface), `on_role` for each change of role.
     """
 
     def __init__(
@@ -47,6 +48,7 @@ class Vrrp:
                 environment=keepalived.environment(files),
                 graces=keepalived.GRACES,
                 prepare=self._prepare,
+                on_line=lambda line: output.info("%s", keepalived.without_timestamp(line)),
                 on_change=self._on_service,
             )
         )

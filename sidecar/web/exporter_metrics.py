@@ -9,7 +9,7 @@ from typing import Final
 
 from prometheus_client.metrics_core import Metric
 
-from sidecar.core.report import Report, Role
+from sidecar.core.report import Report, Role, ServiceState
 from sidecar.web.families import ONE, counter, gauge, untyped
 
 NGINX_CHECK: Final = "nginx"
@@ -17,7 +17,7 @@ NGINX_CHECK: Final = "nginx"
 
 _ROLE_NUMBERS: Final = {Role.INIT: 0, Role.BACKUP: 1, Role.MASTER: 2, Role.FAULT: 3}
 
-_VRRP_COUNTERS: Final[Mapping[str, tuple[str, str]]] = {
+VRRP_COUNTERS: Final[Mapping[str, tuple[str, str]]] = {
     "advert_received": ("advertisements_received", "Advertisements received"),
     "advert_sent": ("advertisements_sent", "Advertisements sent"),
     "become_master": ("become_master", "Became master"),
@@ -77,12 +77,12 @@ def _nginx_up(report: Report) -> bool:
 
 def keepalived(report: Report) -> Iterator[Metric]:
     """Yield what keepalived-exporter shows of the JSON dump."""
-    vrrp = report.vrrp
+    vrrp = report.vrrp if _keepalived_runs(report) else None
     yield gauge("keepalived_up", "Status", "", {ONE: vrrp is not None})
     if vrrp is None:
         return
     labels = (vrrp.instance, vrrp.interface, str(vrrp.vrid))
-    for field, (name, text) in _VRRP_COUNTERS.items():
+    for field, (name, text) in VRRP_COUNTERS.items():
         value = getattr(vrrp.counters, field)
         yield counter(f"keepalived_{name}", text, "iname intf vrid", {labels: value})
     if vrrp.garp_delay is not None:  # a counter only by its name
@@ -96,3 +96,9 @@ def keepalived(report: Report) -> Iterator[Metric]:
     yield gauge("keepalived_vrrp_state", "State of vrrp", with_address, states)
     text = "State of vrrp with excluded VIP"
     yield gauge("keepalived_vrrp_excluded_state", text, with_address, excluded)
+
+
+def _keepalived_runs(report: Report) -> bool:
+    """Tell whether the dump is still true: it is some seconds old."""
+    states = [process.state for process in report.processes if process.name == "keepalived"]
+    return all(state is ServiceState.RUNNING for state in states)

@@ -70,9 +70,9 @@ async def _start(site: web.BaseSite, hint: str) -> None:
     try:
         await site.start()
     except OSError as error:
-        # asyncio puts its own sentence around the system's, which a name not found does not have.
+        # asyncio puts its own sentence around the system's, where there is a system's.
         number = error.errno or 0
-        cause = os.strerror(number) if number > 0 else error.strerror
+        cause = os.strerror(number) if number > 0 else error.strerror or error
         raise SidecarError(f"cannot listen on {site.name}: {cause}", hint) from error
 
 

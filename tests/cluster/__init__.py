@@ -1,4 +1,4 @@
-"""Hosts, nodes and a client on one machine: what the end-to-end tests, the demo and the bench share.
+"""Hosts, nodes and a client on one machine: the base of end-to-end tests, demo and bench.
 
 World    one private network: hosts, gateway, upstream, client (a compose project)
 Host     a container that only holds an address; what can happen to a machine happens to it

@@ -18,6 +18,8 @@ class Cluster:
     nodes: tuple[Node, ...]
     vips: tuple[str, ...]
     before: tuple[Network, ...]
+    preempts: bool = False
+    """The first node takes the VIP back as soon as it can (the hand-written pair does)."""
 
     @property
     def a(self) -> Node:
@@ -57,15 +59,6 @@ class Cluster:
         for node in self.nodes:
             node.own_files()
         _each(Node.up, self.nodes)
-
-    def down(self) -> None:
-        """Remove all nodes at once and clean their hosts."""
-        _each(Node.down, self.nodes)
-        for node in self.nodes:
-            node.host.heal()
-            for vip in self.vips:
-                prefix = 128 if ":" in vip else 32
-                node.host.run(*f"ip address del {vip}/{prefix} dev eth0".split(), check=False)
 
     def heal(self) -> None:
         """End everybody's troubles."""

@@ -63,7 +63,7 @@ class Plan:
     service: Mapping[str, Any] = field(default_factory=dict)
     """Keys of the compose service that are merged into it."""
     without: str | None = None
-    """A capability that is taken away."""
+    """A capability that the first node does not get."""
 
 
 class Node:
@@ -117,6 +117,10 @@ class Node:
         )
         run(self.host.machine, "sh", "-c", script)
 
+    def read(self, path: str) -> str:
+        """Return a file below `nginx/`."""
+        return run(self.name, "cat", f"/etc/nginx/{path}").stdout
+
     def put(self, path: str, text: str) -> None:
         """Write a file below `nginx/`, as its owner."""
         target = f"/nodes/{self.directory.name}/nginx/{path}"
@@ -131,6 +135,7 @@ class Node:
         """Remove the container at once, with the state volume and the files."""
         if not self.directory.exists():
             return
+        # A paused container cannot be stopped, only killed.
         self._compose("kill", check=False)
         self._compose("down", "--volumes", "--timeout", "0", check=False)
         below = f"/nodes/{self.directory.name}"
@@ -181,14 +186,14 @@ class Node:
         return str(self.container.logs(tail=tail).decode(errors="replace"))
 
     def processes(self, command: str = "") -> list[Process]:
-        """Return the processes whose command line contains `command`."""
+        """Return the processes whose command line contains `command`, parents first."""
         lines = run(self.name, "sh", "-c", _PROCESSES).stdout.splitlines()
         fields = [line.split("\t", 3) for line in lines]
         found = [
             Process(pid=int(pid), parent=int(parent), state=state, command=text.strip())
             for pid, parent, state, text in fields
         ]
-        return [process for process in found if command in process.command]
+        return sorted((p for p in found if command in p.command), key=lambda p: p.pid)
 
     def python(self) -> list[Process]:
         """Return the daemon's own process."""
@@ -246,7 +251,7 @@ class Node:
     def _override(self, plan: Plan) -> str:
         service = {"network_mode": f"container:{self.host.container}", **plan.service}
         text = f"services:\n  sidecar:\n    <<: {json.dumps(service)}\n"
-        if plan.without:
+        if plan.without and self.host.name == "host-a":
             kept = [name for name in CAPABILITIES if name != plan.without]
             # Compose adds lists of two files together unless it is told otherwise.
             text += f"    cap_add: !override {json.dumps(kept)}\n"

@@ -4,6 +4,7 @@ import os
 import secrets
 import subprocess
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -67,11 +68,22 @@ class World:
             host.run("ip", "route", "replace", "default", "via", self.address(254))
             host.run("ip", "-6", "route", "replace", "default", "via", self.address6(254))
 
+    def clear(self) -> None:
+        """Remove the nodes, what happened to their hosts, and addresses that are not the hosts'."""
+        with ThreadPoolExecutor() as pool:
+            list(pool.map(Node.down, self._nodes()))
+        for host in (*self.hosts, self.gateway):
+            host.heal()
+            for address in host.lifetimes().keys() - {host.address, host.address6}:
+                host.run("ip", "address", "flush", "dev", "eth0", "to", address)
+
     def down(self) -> None:
-        """End the world and the nodes in it."""
+        """End the world and the nodes in it; fine where there is none."""
         for node in self._nodes():
             node.down()
         self._compose("down", "--volumes", "--timeout", "0")
+        if self.directory.exists():
+            self.directory.rmdir()
 
     def address(self, number: int) -> str:
         """Return an IPv4 address on the wire."""
@@ -115,6 +127,10 @@ class World:
     def upstream(self) -> str:
         """Where the sites proxy to."""
         return f"http://{self.address(80)}:8080"
+
+    def node(self, host: str) -> Node:
+        """Return the node on a host, be it there or not."""
+        return next(node for node in self._nodes() if node.host.name == host)
 
     def cluster(self, plan: Plan) -> Cluster:
         """Write the directories of a cluster; nothing runs yet."""

@@ -10,7 +10,7 @@ import pytest
 
 from tests.cluster.client import Client
 from tests.cluster.cluster import Cluster
-from tests.cluster.node import Plan
+from tests.cluster.node import Node, Plan
 from tests.cluster.world import COMPOSE_FILE, World
 from tests.e2e.fixtures import Have, Start
 
@@ -45,9 +45,7 @@ class Stage:
 
     def clear(self) -> None:
         """Remove the cluster that is up."""
-        self.world.gateway.heal()
-        if self.cluster:
-            self.cluster.down()
+        self.world.clear()
         self.plan = self.cluster = None
 
 
@@ -136,10 +134,14 @@ def pytest_runtest_makereport(
     if report.failed and STAGE.cluster:
         for node in STAGE.cluster.nodes:
             report.sections.append((f"log of {node.host.name}", _try(node.logs)))
-            status = _try(partial(node.ha, "status", check=False))
+            status = _try(partial(_status, node))
             report.sections.append((f"ha status on {node.host.name}", status))
             report.sections.append((f"NIC of {node.host.name}", _try(node.host.lifetimes)))
     return report
+
+
+def _status(node: Node) -> str:
+    return node.ha("status", check=False).stdout
 
 
 def _try(action: Callable[[], object]) -> str:

@@ -45,7 +45,7 @@ FULL = Report(
             linked=False,
             state=NodeState(node="192.0.2.13", version="0.1.0", role=Role.MASTER),
             age=95.0,
-            error="Connection refused",
+            error="refused",
         ),
         PeerReport(node="192.0.2.14", linked=False),
     ),

@@ -4,7 +4,7 @@ from sidecar.core.arbiter import TOLERANCE, Arbiter
 from sidecar.core.report import Role
 
 
-def seen(  # noqa: PLR0913 - one argument per fact
+def seen(
     arbiter: Arbiter,
     now: float,
     *,

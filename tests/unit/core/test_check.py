@@ -27,7 +27,7 @@ def after(check: Check, answers: str) -> Check:
         ("--++", True),
     ],
 )
-def test_fall_and_rise(answers: str, up: bool | None) -> None:  # noqa: FBT001
+def test_fall_and_rise(answers: str, up: bool | None) -> None:
     assert after(Check(name="url", fall=2, rise=2), answers).up is up
 
 

@@ -1,4 +1,4 @@
-"""The election: nobody gives way to a node that is not better off, and somebody always may serve."""
+"""The election: nobody gives way to a node that is not better off; somebody always may serve."""
 
 from itertools import product
 
@@ -66,7 +66,7 @@ def test_a_node_that_stepped_aside_does_not_serve() -> None:
         (Facts(role=Role.FAULT, draining=True), [peer(role=Role.MASTER)], False),
     ],
 )
-def test_giving_way(own: Facts, peers: list[NodeState], gives_way: bool) -> None:  # noqa: FBT001
+def test_giving_way(own: Facts, peers: list[NodeState], gives_way: bool) -> None:
     verdict = elect(own, peers)
     assert verdict.yielding is gives_way
     assert verdict.health == int(gives_way)

@@ -1,0 +1,57 @@
+"""nginx's command line and its own test of a configuration."""
+
+import re
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+from sidecar.core.nginx import advice, first_emergency
+from sidecar.errors import ProgramError
+from sidecar.host.process import Completed, run
+
+CONFIGURATION: Final = Path("/etc/nginx")
+
+TEST_WITHIN: Final = 60.0
+"""Seconds: nginx waits for the name servers when a configuration names upstreams."""
+
+_DAEMON_OFF: Final = re.compile(r"^\s*daemon\s+off\s*;", re.MULTILINE)
+
+
+def command(configuration: Path = CONFIGURATION) -> list[str]:
+    """Return the command that runs nginx in the foreground, with complaints on standard error."""
+    main = configuration / "nginx.conf"
+    arguments = ["nginx", "-e", "stderr", "-c", str(main)]
+    # Users of the official image often have that line already; twice is an error.
+    return arguments if _says_daemon_off(main) else [*arguments, "-g", "daemon off;"]
+
+
+async def complaint(configuration: Path = CONFIGURATION, *, timeout: float = TEST_WITHIN) -> str:
+    """Return why nginx refuses the configuration on disk (`nginx -t`); empty if it accepts it."""
+    try:
+        completed = await run([*command(configuration), "-q", "-t"], timeout=timeout)
+    except ProgramError as error:
+        return error.message
+    return _complaint(completed)
+
+
+async def dump(configuration: Path = CONFIGURATION, *, timeout: float = TEST_WITHIN) -> str:
+    """Return the whole configuration with everything that it includes (`nginx -T`).
+
+    Raise ProgramError if nginx refuses it.
+    """
+    completed = await run([*command(configuration), "-q", "-T"], timeout=timeout)
+    if words := _complaint(completed):
+        raise ProgramError(f"cannot read the nginx configuration: {words}", advice(words))
+    return completed.stdout
+
+
+def _complaint(completed: Completed) -> str:
+    if completed.code == 0:
+        return ""
+    return first_emergency(completed.stderr.splitlines()) or completed.last_words
+
+
+def _says_daemon_off(main: Path) -> bool:
+    with suppress(OSError):
+        return _DAEMON_OFF.search(main.read_text(errors="replace")) is not None
+    return False

@@ -1,0 +1,144 @@
+"""One measurement each."""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from statistics import median
+from typing import Final
+
+from tests.cluster.client import Client
+from tests.cluster.cluster import Cluster
+from tests.cluster.host import now, run
+from tests.cluster.node import Node, Plan
+from tests.cluster.wait import until
+from tests.cluster.world import World
+
+RATE: Final = 200
+"""Requests per second: a gap is known to 5 ms."""
+
+IDLE_SECONDS: Final = 30
+
+LOAD_SECONDS: Final = 5
+
+TICKS: Final = 100
+"""Of CPU time per second, in /proc/PID/stat (sysconf(_SC_CLK_TCK))."""
+
+
+def crash(cluster: Cluster, client: Client) -> float:
+    """Return the gap after the MASTER's container was killed."""
+    return _gap(cluster, client, Node.kill)
+
+
+def stop(cluster: Cluster, client: Client) -> float:
+    """Return the gap when the MASTER's container is stopped."""
+    return _gap(cluster, client, Node.stop)
+
+
+def failover(cluster: Cluster, client: Client) -> float:
+    """Return the gap of `ha failover`."""
+    return _gap(cluster, client, lambda node: node.ha("failover"))
+
+
+def dead_nginx(cluster: Cluster, client: Client) -> float:
+    """Return the gap after all of the MASTER's nginx was killed."""
+    return _gap(
+        cluster, client, lambda node: node.signal("KILL", *node.processes("nginx: ")), moves=False
+    )
+
+
+def _gap(
+    cluster: Cluster, client: Client, event: Callable[[Node], object], *, moves: bool = True
+) -> float:
+    """Return the longest time without an answer around `event`, and heal the cluster."""
+    master, backup = cluster.master, cluster.backup
+    with client.load(cluster.vip, rate=RATE) as load:
+        load.wait_for(master.address)
+        begun = now()
+        event(master)
+        if moves:
+            load.wait_for(backup.address, within=30)
+        else:
+            answered = [node.address for node in cluster.nodes]
+            until("nginx is gone or another", lambda: now() - begun > 1)
+            load.wait_for(answered, within=30)
+    _heal(cluster, master)
+    return load.served.gap
+
+
+def _heal(cluster: Cluster, master: Node) -> None:
+    """Bring back what died; by hand that takes a restart, and the VIP returns to the first node."""
+    if cluster.preempts:
+        master.container.restart(timeout=0)
+        cluster.wait_held_by(cluster.a, within=30)
+    else:
+        cluster.heal()
+        cluster.wait_well(within=30)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Idle:
+    """What our Python needs while nothing happens: MB, and percent of a core."""
+
+    memory: float
+    cpu: float
+
+
+def idle(node: Node) -> Idle:
+    """Watch the daemon's own process for half a minute."""
+    (python,) = node.python()
+    before, begun = _cpu_seconds(node, python.pid), now()
+    until("half a minute has passed", lambda: now() - begun > IDLE_SECONDS, within=60)
+    used = (_cpu_seconds(node, python.pid) - before) / (now() - begun)
+    status = run(node.name, "cat", f"/proc/{python.pid}/status").stdout
+    memory = re.search(r"VmRSS:\s+(\d+) kB", status)
+    assert memory
+    return Idle(memory=int(memory[1]) / 1024, cpu=used * 100)
+
+
+def _cpu_seconds(node: Node, pid: int) -> float:
+    fields = run(node.name, "cat", f"/proc/{pid}/stat").stdout.rpartition(") ")[2].split()
+    return (int(fields[11]) + int(fields[12])) / TICKS
+
+
+def throughput(world: World, nginx: str) -> tuple[float, float]:
+    """Return requests per second through the VIP, and of a plain nginx, in turns."""
+    config = nginx.format(upstream=world.upstream.removeprefix("http://"))
+    cluster = world.cluster(Plan(files={"nginx.conf": config}))
+    plain = _plain_nginx(world, config)
+    cluster.up()
+    cluster.wait_well(within=30)
+    plain.up()
+    targets = (cluster.vip, plain.address)
+    for target in targets:
+        until(f"{target} answers", partial(_wrk, world, target, seconds=1))
+    rates = [
+        tuple(_wrk(world, target, seconds=LOAD_SECONDS) for target in targets) for _ in range(5)
+    ]
+    return median(rate[0] for rate in rates), median(rate[1] for rate in rates)
+
+
+def _plain_nginx(world: World, config: str) -> Node:
+    """Write a node on the third host that is nothing but nginx."""
+    node = world.node("host-c")
+    service = {
+        "entrypoint": ["tini", "-g", "--", "nginx", "-g", "daemon off;"],
+        "command": [],
+        "healthcheck": {"disable": True},
+    }
+    node.write(Plan(service=service, files={"nginx.conf": config}), {})
+    node.own_files()
+    return node
+
+
+def _wrk(world: World, address: str, *, seconds: int) -> float:
+    """Return the requests per second that wrk gets answered."""
+    said = run(
+        world.client.container,
+        *("wrk", "--threads", "1", "--connections", "32", "--duration", f"{seconds}s"),
+        f"http://{address}/static",
+    ).stdout
+    rate = re.search(r"Requests/sec:\s+([\d.]+)", said)
+    assert rate, said
+    assert "Non-2xx" not in said, said
+    return float(rate[1])

@@ -1,0 +1,56 @@
+"""Cables, switches and people that change addresses by hand."""
+
+from tests.cluster.client import Client
+from tests.cluster.cluster import Cluster
+from tests.cluster.host import now
+from tests.cluster.wait import always, until
+
+
+def test_the_peer_serves_while_the_masters_cable_is_unplugged(
+    pair: Cluster, client: Client
+) -> None:
+    master, backup = pair.master, pair.backup
+    with client.load(pair.vip) as load:
+        master.host.unplug()
+        load.wait_for(backup.address, within=5)
+        pair.wait_held_by(backup)
+        master.host.plug()
+        master.wait_ready()
+        always("the peer holds the VIP", pair.holders, lambda nodes: nodes == [backup], during=3)
+    assert load.served.nodes == [master.address, backup.address]
+    assert load.served.gap < 2, load.served
+
+
+def test_a_silent_loss_is_healed_with_the_peer_as_the_holder(pair: Cluster, client: Client) -> None:
+    master, backup = pair.master, pair.backup
+    with client.load(pair.vip) as load:
+        lost = now()
+        master.host.drop()
+        load.wait_for(backup.address, within=5)
+        until("the lease has ended", lambda: now() - lost > 6)
+        master.host.heal()
+        pair.wait_held_by(backup, within=8)
+        master.wait_ready()
+        always("the peer holds the VIP", pair.holders, lambda nodes: nodes == [backup], during=3)
+        load.wait_for(backup.address)
+    assert load.served.nodes[-1] == backup.address
+
+
+def test_a_vip_deleted_by_hand_is_back_within_a_second(pair: Cluster) -> None:
+    master = pair.master
+    with master.host.watch() as nic:
+        begun = now()
+        master.host.run("ip", "address", "del", f"{pair.vip}/32", "dev", "eth0")
+        assert nic.came(pair.vip, after=begun) < 1
+    pair.wait_held_by(master)
+    assert master.host.lifetimes()[pair.vip] < 10
+
+
+def test_a_vip_added_by_hand_is_removed_within_two_seconds(pair: Cluster, client: Client) -> None:
+    master, backup = pair.master, pair.backup
+    with client.load(pair.vip) as load, backup.host.watch() as nic:
+        begun = now()
+        backup.host.run("ip", "address", "add", f"{pair.vip}/32", "dev", "eth0")
+        assert nic.gone(pair.vip, after=begun) < 2
+        load.wait_for(master.address)
+    pair.wait_held_by(master)

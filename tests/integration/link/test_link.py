@@ -1,0 +1,206 @@
+"""Two real nodes' links on 127.0.0.x: sshd, ssh, socat and our own ends."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from sidecar.core.report import Role
+from sidecar.peers.link import SILENCE
+from tests.integration.link.node import PORT, SECRET, A, B, Node, running, until
+
+
+def sees(node: Node, vips: tuple[str, ...]) -> bool:
+    return node.seen().vips == vips
+
+
+def descendants(root: int) -> list[int]:
+    """Return `root` and all processes below it."""
+    children: dict[int, list[int]] = {}
+    for entry in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            parent = int(entry.read_text().rpartition(")")[2].split()[1])
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+        children.setdefault(parent, []).append(int(entry.parent.name))
+    found = [root]
+    for pid in found:
+        found.extend(children.get(pid, ()))
+    return found
+
+
+@contextmanager
+def remote(
+    run: Path, own: str, peer: str, secret: str = SECRET
+) -> Iterator[subprocess.Popen[bytes]]:
+    """A node in a process of its own, which can be killed and frozen."""
+    command = [sys.executable, "-m", "tests.integration.link.node", str(run), own, peer, secret]
+    with subprocess.Popen(command, cwd=Path(__file__).parents[3]) as process:
+        try:
+            yield process
+        finally:
+            process.send_signal(signal.SIGCONT)
+            process.terminate()
+
+
+@contextmanager
+def silence(port: int) -> Iterator[None]:
+    """Drop every packet of the links, as a broken switch does."""
+    rules = f"""
+        table inet link_test {{
+            chain input {{
+                type filter hook input priority 0;
+                tcp dport {port} drop
+                tcp sport {port} drop
+            }}
+        }}"""
+    subprocess.run(["nft", "-f", "-"], input=rules.encode(), check=True)
+    try:
+        yield
+    finally:
+        subprocess.run(["nft", "delete", "table", "inet", "link_test"], check=True)
+
+
+@pytest.fixture
+def ipv6() -> Iterator[tuple[str, str]]:
+    addresses = "fd00:4b15:5::11", "fd00:4b15:5::12"
+    for address in addresses:
+        subprocess.run(["ip", "address", "add", f"{address}/128", "dev", "lo", "nodad"], check=True)
+    yield addresses
+    for address in addresses:
+        subprocess.run(["ip", "address", "del", f"{address}/128", "dev", "lo"], check=True)
+
+
+async def test_two_nodes_link_within_2_s_and_see_each_others_states(directory: Path) -> None:
+    async with running(directory / "a", A, B) as a, running(directory / "b", B, A) as b:
+        a.mesh.publish(a.state(role=Role.MASTER, vips=("127.0.0.10",), eligible=True))
+        linked = await asyncio.gather(a.mesh.wait_linked(2), b.mesh.wait_linked(2))
+        assert all(linked)
+        await until(lambda: b.seen().role is Role.MASTER, within=1)
+        seen = b.seen()
+        assert (seen.node, seen.vips, seen.eligible) == (A, ("127.0.0.10",), True)
+        skew = b.peer().clock_skew
+        assert skew is not None
+        assert abs(skew) < 0.5
+
+
+async def test_each_node_has_a_connection_of_its_own(directory: Path) -> None:
+    async with running(directory / "a", A, B) as a, running(directory / "b", B, A) as b:
+        await until(lambda: len(a.mesh._links) == len(b.mesh._links) == 2, within=3)
+        await asyncio.sleep(2.5)
+        assert len(a.mesh._links) == len(b.mesh._links) == 2
+        assert a.peer().error == b.peer().error == ""
+
+
+async def test_what_is_published_arrives_within_100_ms(directory: Path) -> None:
+    async with running(directory / "a", A, B) as a, running(directory / "b", B, A) as b:
+        assert await b.mesh.wait_linked(3)
+        await asyncio.sleep(0.5)
+        for turn in range(10):
+            vips = (f"127.0.1.{turn}",)
+            a.mesh.publish(a.state(vips=vips))
+            await until(partial(sees, b, vips), within=0.1)
+
+
+async def test_a_wrong_secret_is_named_and_the_right_one_works_at_once(directory: Path) -> None:
+    async with running(directory / "a", A, B) as a:
+        async with running(directory / "b", B, A, secret="another" + SECRET) as b:
+            await until(lambda: "HA_SECRET" in a.peer().error, within=3)
+            await until(lambda: "HA_SECRET" in b.peer().error, within=3)
+            # Long enough for sshd's penalties to add up, were they on.
+            await asyncio.sleep(10)
+            assert not a.peer().linked
+        async with running(directory / "b", B, A) as b:
+            assert await b.mesh.wait_linked(2)
+            await until(lambda: not a.peer().error, within=2)
+
+
+async def test_a_killed_peer_is_not_linked_and_comes_back(directory: Path) -> None:
+    async with running(directory / "a", A, B) as a:
+        with remote(directory / "b", B, A) as peer:
+            assert await a.mesh.wait_linked(5)
+            peer.kill()
+            await until(lambda: not a.peer().linked, within=SILENCE + 0.5)
+            assert a.peer().error
+            assert a.peer().state is not None
+        with remote(directory / "b", B, A):
+            assert await a.mesh.wait_linked(5)
+            await until(lambda: not a.peer().error, within=2)
+
+
+async def test_a_frozen_peer_is_not_linked_and_heals(directory: Path) -> None:
+    async with running(directory / "a", A, B) as a:
+        with remote(directory / "b", B, A) as peer:
+            assert await a.mesh.wait_linked(5)
+            frozen = descendants(peer.pid)
+            for pid in frozen:
+                os.kill(pid, signal.SIGSTOP)
+            await until(lambda: not a.peer().linked, within=SILENCE + 0.5)
+            await until(lambda: "no answer" in a.peer().error, within=10)
+            for pid in frozen:
+                os.kill(pid, signal.SIGCONT)
+            await until(lambda: a.peer().linked, within=3)
+
+
+@pytest.mark.parametrize("seconds", [4, 12])
+async def test_a_link_heals_within_3_s_of_a_silent_loss(directory: Path, seconds: int) -> None:
+    async with running(directory / "a", A, B) as a, running(directory / "b", B, A) as b:
+        assert await a.mesh.wait_linked(3)
+        with silence(PORT):
+            await until(lambda: not (a.peer().linked or b.peer().linked), within=SILENCE + 0.5)
+            await asyncio.sleep(seconds - SILENCE)
+        await until(lambda: a.peer().linked and b.peer().linked, within=3.5)
+
+
+async def test_the_links_return_after_a_restart_of_sshd(directory: Path) -> None:
+    async with running(directory / "a", A, B) as a, running(directory / "b", B, A) as b:
+        await until(lambda: len(a.mesh._links) == 2, within=3)
+        assert b.sshd.pid is not None
+        for pid in descendants(b.sshd.pid):
+            os.kill(pid, signal.SIGKILL)
+        await until(lambda: a.peer().error, within=2)
+        assert a.peer().linked  # by the connection of the other one
+        await until(lambda: not a.peer().error and len(a.mesh._links) == 2, within=4)
+
+
+async def test_a_node_with_another_address_than_its_connection_is_refused(directory: Path) -> None:
+    async with running(directory / "a", A, B) as a, running(directory / "b", B, A) as b:
+        b.mesh.publish(b.state(node="127.0.0.13"))
+        await until(lambda: "says that it is 127.0.0.13" in a.peer().error, within=3)
+        await until(lambda: "says that it is 127.0.0.13" in b.peer().error, within=3)
+        b.mesh.publish(b.state(node=A))
+        await until(lambda: "same address" in a.peer().error, within=5)
+        assert not a.peer().linked
+
+
+async def test_nodes_with_ipv6_addresses_link(directory: Path, ipv6: tuple[str, str]) -> None:
+    own, other = ipv6
+    async with (
+        running(directory / "a", own, other) as a,
+        running(directory / "b", other, own) as b,
+    ):
+        await until(lambda: len(a.mesh._links) == len(b.mesh._links) == 2, within=3)
+        assert a.peer().linked
+        assert b.peer().linked
+
+
+async def test_the_end_is_prompt_and_leaves_no_process(directory: Path) -> None:
+    async with running(directory / "b", B, A) as b:
+        before = set(descendants(os.getpid()))
+        async with running(directory / "a", A, B) as a:
+            await until(lambda: len(a.mesh._links) == len(b.mesh._links) == 2, within=3)
+            begun = asyncio.get_running_loop().time()
+        assert asyncio.get_running_loop().time() - begun < 1
+
+        def left() -> set[int]:
+            return {pid for pid in descendants(os.getpid()) if pid not in before}
+
+        # The other node goes on calling, which is one process at a time.
+        await until(lambda: len(left()) <= 1, within=2)

@@ -1,0 +1,71 @@
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sidecar.cli import main
+from sidecar.core.report import Report
+from sidecar.web.control import Actions, serve
+
+
+@dataclass(frozen=True)
+class Said:
+    """What a command answered."""
+
+    code: int
+    out: str
+    error: str
+
+
+Ha = Callable[..., Coroutine[Any, Any, Said]]
+Daemon = Callable[[Report, Actions], AbstractAsyncContextManager[None]]
+
+
+@pytest.fixture
+def control_socket(tmp_path: Path) -> Path:
+    return tmp_path / "control.sock"
+
+
+@pytest.fixture
+def ha(control_socket: Path, capsys: pytest.CaptureFixture[str]) -> Ha:
+    """Run a command beside the loop that may serve the control socket."""
+
+    async def run(*arguments: str) -> Said:
+        code = await asyncio.to_thread(main, arguments, socket=control_socket)
+        out, error = capsys.readouterr()
+        return Said(code, out, error)
+
+    return run
+
+
+@pytest.fixture
+def daemon(control_socket: Path) -> Daemon:
+    """Serve the control socket as the daemon does."""
+
+    @contextlib.asynccontextmanager
+    async def serving(report: Report, actions: Actions) -> AsyncIterator[None]:
+        task = asyncio.create_task(serve(lambda: report, actions, socket=control_socket))
+        await until_it_listens(control_socket, task)
+        yield
+        task.cancel()
+        await asyncio.wait([task])
+
+    return serving
+
+
+async def until_it_listens(path: Path, server: asyncio.Task[None]) -> None:
+    while not server.done():
+        try:
+            _, writer = await asyncio.open_unix_connection(path)
+        except OSError:
+            await asyncio.sleep(0.01)
+            continue
+        writer.close()
+        await writer.wait_closed()
+        return
+    await server

@@ -1,0 +1,154 @@
+import re
+from dataclasses import replace
+
+import pytest
+
+from sidecar.core.present import ineligible_because, span, status_text, summary
+from sidecar.core.report import (
+    CheckReport,
+    NodeState,
+    PeerReport,
+    Problem,
+    Report,
+    Role,
+    Severity,
+    VipReport,
+)
+from tests.unit.reports import EMPTY, FULL, MASTER
+
+FULL_TEXT = """\
+kiss-ha 0.1.0 on 192.0.2.11, up 3 h 12 min
+
+NODE        ROLE    VIPS        ELIGIBLE              LINK
+192.0.2.11  MASTER  192.0.2.10  yes, without gateway  this node
+192.0.2.12  BACKUP  -           yes                   up, 0.4 s ago
+192.0.2.13  ?       ?           ?                     down, last seen 1 min ago as MASTER: refused
+192.0.2.14  ?       ?           ?                     down, never seen
+
+Election: no eligible peer is better
+
+VIP           HERE  LEASED
+192.0.2.10    yes   yes
+2001:db8::10  no    -
+
+CHECK                RESULT  KIND  SAYS
+nginx                up      hard
+gateway              down    soft  192.0.2.1 does not answer
+http://127.0.0.1/ok  ?       soft
+
+PROCESS  STATE    PID  RESTARTS  FOR    SAYS
+nginx    running  21   0         1 min
+sshd     backoff  -    3         4.0 s  exit code 255: Bind to port 8730 failed
+
+PROBLEMS
+warning check-failed: check gateway fails: 192.0.2.1 does not answer
+  look at the cable
+  or at the router
+warning peer-unlinked: no link to 192.0.2.13
+warning peer-unlinked: no link to 192.0.2.14"""
+
+EMPTY_TEXT = """\
+kiss-ha 0.1.0 on 192.0.2.11, up 0.0 s
+
+NODE        ROLE  VIPS  ELIGIBLE  LINK
+192.0.2.11  INIT  -     no        this node
+
+No problems."""
+
+
+@pytest.mark.parametrize(("report", "text"), [(FULL, FULL_TEXT), (EMPTY, EMPTY_TEXT)])
+def test_the_status_is_a_page_of_text(report: Report, text: str) -> None:
+    assert status_text(report, color=False) == text
+
+
+def test_colours_change_nothing_but_colours() -> None:
+    colored = status_text(FULL, color=True)
+    assert "\x1b[32mMASTER\x1b[0m" in colored
+    assert re.sub(r"\x1b\[[0-9;]*m", "", colored).split() == FULL_TEXT.split()
+
+
+def test_what_others_wrote_cannot_steer_the_terminal() -> None:
+    peer = PeerReport(node="192.0.2.12", linked=False, error="\x1b[2Jgone\nMASTER")
+    problem = Problem(code="nginx-config", severity=Severity.ERROR, message="\x1b]0;x\x07")
+    text = status_text(replace(FULL, peers=(peer,), problems=(problem,)), color=False)
+    assert "\x1b" not in text
+    assert "\x07" not in text
+    assert "?[2Jgone?MASTER" in text
+
+
+@pytest.mark.parametrize(
+    ("node", "word"),
+    [
+        (replace(MASTER, soft=()), "yes"),
+        (replace(MASTER, soft=("gateway", "x")), "yes, without gateway, x"),
+        (replace(MASTER, soft=(), draining=True), "draining"),
+        (replace(MASTER, draining=True), "draining, without gateway"),
+        (replace(MASTER, eligible=False, hard=("nginx", "vip")), "no: nginx, vip"),
+        (replace(MASTER, eligible=False), "no"),
+    ],
+)
+def test_eligibility_is_said_in_words(node: NodeState, word: str) -> None:
+    assert re.search(
+        rf"^192.0.2.11  MASTER  192.0.2.10  {word} +this node$",
+        status_text(replace(EMPTY, node=node), color=False),
+        re.MULTILINE,
+    )
+
+
+def test_a_vip_without_a_lease_shows() -> None:
+    vip = VipReport(address="192.0.2.10", held=True, leased=False)
+    text = status_text(replace(EMPTY, vips=(vip,)), color=False)
+    assert "192.0.2.10  yes   no\n" in text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (-3, "0.0 s"),
+        (0.44, "0.4 s"),
+        (9.96, "10.0 s"),
+        (10, "10 s"),
+        (59.4, "59 s"),
+        (60, "1 min"),
+        (3599, "59 min"),
+        (3600, "1 h 0 min"),
+        (86399, "23 h 59 min"),
+        (86400, "1 d 0 h"),
+        (10**6, "11 d 13 h"),
+    ],
+)
+def test_durations_are_short(seconds: float, text: str) -> None:
+    assert span(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("report", "why"),
+    [
+        (FULL, ""),
+        (EMPTY, "no health check has answered yet"),
+        (replace(EMPTY, why="nginx starts"), "nginx starts"),
+        (
+            replace(
+                EMPTY, problems=(Problem(code="x", severity=Severity.ERROR, message="no nginx"),)
+            ),
+            "no nginx",
+        ),
+        (
+            replace(
+                EMPTY,
+                node=replace(EMPTY.node, hard=("nginx", "vip")),
+                checks=(CheckReport(name="nginx", up=False, hard=True, message="refused"),),
+            ),
+            "nginx: refused; vip",
+        ),
+    ],
+)
+def test_a_node_that_could_not_serve_says_why(report: Report, why: str) -> None:
+    assert ineligible_because(report) == why
+
+
+def test_a_node_is_summed_up_in_a_line() -> None:
+    assert summary(MASTER) == "192.0.2.11 is MASTER, holds 192.0.2.10"
+    assert summary(replace(EMPTY.node, role=Role.FAULT, draining=True)) == (
+        "192.0.2.11 is FAULT, draining"
+    )

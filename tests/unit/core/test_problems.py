@@ -1,0 +1,115 @@
+"""Each thing that is wrong is named once, with what to do about it."""
+
+from dataclasses import replace
+
+import pytest
+
+from sidecar.core.problems import find
+from sidecar.core.report import (
+    CheckReport,
+    NginxReport,
+    NodeState,
+    PeerReport,
+    ProcessReport,
+    Report,
+    Role,
+    ServiceState,
+    Severity,
+    VipReport,
+)
+
+OWN = NodeState(node="192.0.2.11", version="1", role=Role.MASTER, eligible=True)
+THEIRS = NodeState(node="192.0.2.12", version="1", role=Role.BACKUP, eligible=True)
+PEER = PeerReport(node=THEIRS.node, linked=True, state=THEIRS, age=0.1, clock_skew=0.0)
+VIP = VipReport(address="192.0.2.10", held=True, leased=True)
+WELL = Report(
+    node=OWN,
+    started=0.0,
+    priority=240,
+    peers=(PEER,),
+    vips=(VIP,),
+    processes=(ProcessReport(name="nginx", state=ServiceState.RUNNING),),
+    checks=(CheckReport(name="gateway", up=None, hard=False),),
+)
+
+
+def test_a_node_that_is_well_has_no_problems() -> None:
+    assert find(WELL) == ()
+
+
+@pytest.mark.parametrize(
+    ("report", "code", "severity"),
+    [
+        (
+            replace(WELL, processes=(ProcessReport(name="nginx", state=ServiceState.BACKOFF),)),
+            "process-down",
+            Severity.ERROR,
+        ),
+        (
+            replace(WELL, nginx=NginxReport(enabled=True, config_error="unknown directive")),
+            "nginx-config",
+            Severity.ERROR,
+        ),
+        (replace(WELL, vips=(replace(VIP, leased=False),)), "vip-not-leased", Severity.ERROR),
+        (replace(WELL, vips=(replace(VIP, held=False),)), "vip-missing", Severity.ERROR),
+        (replace(WELL, split_brain=True), "split-brain", Severity.ERROR),
+        (
+            replace(WELL, checks=(CheckReport(name="nginx", up=False, hard=True),)),
+            "check-failed",
+            Severity.ERROR,
+        ),
+        (
+            replace(WELL, checks=(CheckReport(name="gateway", up=False, hard=False),)),
+            "check-failed",
+            Severity.WARNING,
+        ),
+        (
+            replace(WELL, peers=(PeerReport(node="192.0.2.12", linked=False),)),
+            "peer-unlinked",
+            Severity.WARNING,
+        ),
+        (
+            replace(
+                WELL,
+                peers=(PeerReport(node="192.0.2.12", linked=False, error="the HA_SECRET differs"),),
+            ),
+            "wrong-secret",
+            Severity.WARNING,
+        ),
+        (
+            replace(WELL, peers=(replace(PEER, state=replace(THEIRS, settings="other")),)),
+            "settings-differ",
+            Severity.ERROR,
+        ),
+        (
+            replace(WELL, peers=(replace(PEER, state=replace(THEIRS, version="2")),)),
+            "versions-differ",
+            Severity.WARNING,
+        ),
+        (
+            replace(WELL, peers=(replace(PEER, clock_skew=-7.0),)),
+            "clock-skew",
+            Severity.WARNING,
+        ),
+        (replace(WELL, node=replace(OWN, draining=True)), "draining", Severity.WARNING),
+        (replace(WELL, part_failures={"http": 2, "links": 0}), "part-failed", Severity.WARNING),
+    ],
+)
+def test_what_is_wrong_is_named(report: Report, code: str, severity: Severity) -> None:
+    (problem,) = find(report)
+    assert (problem.code, problem.severity) == (code, severity)
+    assert problem.message
+
+
+def test_a_linked_peer_that_has_said_nothing_yet_is_no_problem() -> None:
+    assert find(replace(WELL, peers=(replace(PEER, state=None),))) == ()
+
+
+def test_a_backup_without_the_vip_is_well() -> None:
+    backup = replace(OWN, role=Role.BACKUP)
+    assert find(replace(WELL, node=backup, vips=(replace(VIP, held=False),))) == ()
+
+
+def test_errors_come_before_warnings() -> None:
+    report = replace(WELL, node=replace(OWN, draining=True), split_brain=True)
+    assert [problem.code for problem in find(report)] == ["split-brain", "draining"]

@@ -1,0 +1,216 @@
+import json
+from dataclasses import replace
+from ipaddress import ip_address, ip_interface
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sidecar.core.protocol import (
+    MAX_LINE,
+    PROTOCOL,
+    ProtocolError,
+    Refusal,
+    check_claim,
+    decode,
+    encode,
+    settings_digest,
+)
+from sidecar.core.report import NodeState, Role
+from sidecar.core.settings import LogFormat, Prefer, Settings
+
+STATE = NodeState(node="192.0.2.11", version="0.1.0")
+
+printable = st.text(st.characters(exclude_categories=["C", "Z"]), max_size=40)
+addresses = st.ip_addresses().map(str)
+texts = st.lists(printable, max_size=5).map(tuple)
+states = st.builds(
+    NodeState,
+    node=addresses,
+    version=printable,
+    role=st.sampled_from(Role),
+    vips=st.lists(addresses, max_size=4).map(tuple),
+    eligible=st.booleans(),
+    hard=texts,
+    soft=texts,
+    draining=st.booleans(),
+    yielding=st.booleans(),
+    settings=printable,
+    head=st.none() | printable,
+    clock=st.floats(min_value=0, max_value=2**40),
+)
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner),
+    max_leaves=8,
+)
+
+
+def line(**changes: object) -> bytes:
+    return json.dumps({**json.loads(encode(STATE)), **changes}).encode() + b"\n"
+
+
+@given(states)
+def test_a_state_survives_the_way(state: NodeState) -> None:
+    sent = encode(state)
+    assert sent.endswith(b"\n")
+    assert sent.count(b"\n") == 1
+    assert decode(sent) == state
+
+
+@given(printable)
+def test_a_refusal_survives_the_way(reason: str) -> None:
+    assert decode(encode(Refusal(reason=reason))) == Refusal(reason=reason)
+
+
+@given(st.binary() | json_values.map(lambda value: json.dumps(value).encode()))
+def test_nothing_that_arrives_raises_another_error(garbage: bytes) -> None:
+    with pytest.raises(ProtocolError):
+        decode(garbage)
+
+
+@given(st.sampled_from([*json.loads(encode(STATE)), "refused"]), json_values)
+def test_no_value_of_a_field_raises_another_error(name: str, value: object) -> None:
+    try:
+        message = decode(line(**{name: value}))
+    except ProtocolError:
+        return
+    # Whatever was taken is as good as what we say ourselves.
+    assert decode(encode(message)) == message
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"node": "not-an-address"},
+        {"node": None},
+        {"node": 1},
+        {"version": "a\nb"},
+        {"version": "\x1b[31m"},
+        {"version": "\ud800"},
+        {"version": "x" * 501},
+        {"role": "KING"},
+        {"vips": "192.0.2.10"},
+        {"vips": ["192.0.2.10/32"]},
+        {"vips": ["192.0.2.10"] * 65},
+        {"eligible": 1},
+        {"eligible": "yes"},
+        {"hard": [["nginx"]]},
+        {"head": 7},
+        {"clock": True},
+        {"clock": "0"},
+        {"clock": -1},
+        {"clock": 10**400},
+        {"clock": 1e300},
+        {"protocol": None},
+        {"protocol": [1]},
+        {"protocol": ["1", "0"]},
+        {"protocol": [-1, 0]},
+        {"refused": "a\rb"},
+    ],
+)
+def test_a_field_that_is_not_valid_is_refused(changes: dict[str, Any]) -> None:
+    with pytest.raises(ProtocolError):
+        decode(line(**changes))
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        b"",
+        b"\n",
+        b"\xff\n",
+        b"[" * 20_000 + b"\n",
+        b'{"protocol":[1,0],"node":"192.0.2.1","version":"1","clock":NaN}\n',
+        b'{"protocol":[1,0],"node":"192.0.2.1","version":"1","clock":Infinity}\n',
+        b'{"protocol":[1,0],"node":"192.0.2.1","version":"1","clock":1e999}\n',
+        b'{"protocol":[1,0],"node":"192.0.2.1","clock":' + b"9" * 5000 + b"}\n",
+        b'{"protocol":[1,0],"version":"1"}\n',
+        b'{"protocol":[1,0],"node":"192.0.2.1"}\n',
+        b'"' + b"x" * MAX_LINE + b'"\n',
+    ],
+)
+def test_a_line_that_is_not_ours_is_refused(bad: bytes) -> None:
+    with pytest.raises(ProtocolError):
+        decode(bad)
+
+
+def test_what_a_newer_minor_adds_is_ignored() -> None:
+    assert decode(line(protocol=[PROTOCOL[0], 99, 3], moon="full")) == STATE
+
+
+def test_what_an_older_minor_lacks_has_its_default() -> None:
+    assert decode(b'{"protocol":[1,0],"node":"192.0.2.11","version":"0.1.0"}') == STATE
+
+
+@pytest.mark.parametrize(("major", "older"), [(2, "this node"), (0, "the other node")])
+def test_another_major_is_refused_and_the_older_node_named(major: int, older: str) -> None:
+    with pytest.raises(ProtocolError, match=f"update kiss-ha on {older}$"):
+        decode(line(protocol=[major, 0]))
+
+
+def test_the_refusal_of_another_major_is_understood() -> None:
+    assert decode(b'{"protocol":[2,0],"refused":"too old"}') == Refusal(reason="too old")
+
+
+def test_a_node_speaks_for_itself_alone() -> None:
+    check_claim(STATE, sender="192.0.2.11", own="192.0.2.12")
+    with pytest.raises(ProtocolError, match="says that it is"):
+        check_claim(STATE, sender="192.0.2.13", own="192.0.2.12")
+    with pytest.raises(ProtocolError, match="two nodes have the same address"):
+        check_claim(STATE, sender="192.0.2.13", own="192.0.2.11")
+
+
+def settings(**changes: object) -> Settings:
+    values: dict[str, Any] = {
+        "nodes": (ip_address("192.0.2.11"), ip_address("192.0.2.12")),
+        "vips": (ip_interface("192.0.2.10/32"),),
+        "secret": "0123456789abcdef0123456789abcdef",
+        "node": None,
+        "interface": None,
+        "vrid": 7,
+        "advert_interval": 0.1,
+        "prefer": Prefer.NONE,
+        "nginx": True,
+        "sites": (),
+        "check_urls": (),
+        "check_interval": 1.0,
+        "check_timeout": 1.0,
+        "check_fall": 2,
+        "check_rise": 2,
+        "link_port": 8730,
+        "http_port": 9165,
+        "http_listen": None,
+        "hook_master": "",
+        "hook_backup": "",
+        "hook_fault": "",
+        "log_level": "info",
+        "log_format": LogFormat.TEXT,
+        "timezone": "UTC",
+        "color": False,
+    }
+    return Settings(**{**values, **changes})
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"nodes": (ip_address("192.0.2.12"), ip_address("192.0.2.11"))},
+        {"vips": (ip_interface("192.0.2.10/24"),)},
+        {"vrid": 8},
+        {"advert_interval": 0.2},
+    ],
+)
+def test_the_digest_tells_settings_that_must_be_the_same(changes: dict[str, Any]) -> None:
+    assert settings_digest(settings()) != settings_digest(settings(**changes))
+
+
+def test_the_digest_leaves_out_what_may_differ() -> None:
+    other = settings(node=ip_address("192.0.2.12"), log_level="debug", advert_interval=0.1)
+    assert settings_digest(settings()) == settings_digest(other)
+    assert len(settings_digest(settings())) == 64
+
+
+def test_a_state_that_says_the_same_later_is_another_line() -> None:
+    assert encode(STATE) != encode(replace(STATE, clock=1.0))
