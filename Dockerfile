@@ -22,6 +22,8 @@ RUN apt-get update \
     # `access_log` and `error_log` of usual configurations go where the container's log is.
     && ln -sf /dev/stdout /var/log/nginx/access.log \
     && ln -sf /dev/stderr /var/log/nginx/error.log \
+    # The user of the official image's nginx.conf.
+    && useradd --system --no-create-home --shell /usr/sbin/nologin nginx \
     && mkdir -p /opt/kiss-ha /var/lib/ha
 # The project counts on rsync >= 3.5.0; in trixie only the security suite has it.
 RUN version=$(dpkg-query --show --showformat='${Version}' rsync) \

@@ -1,7 +1,8 @@
 """The daemon: starts everything in order, runs two scopes, stops everything in order.
 
-The vital scope is nginx, keepalived, health, the VIP and the node's decisions; whatever ends there ends the
-container. All else (links, HTTP, hooks, watching files) runs as parts that may crash and come back.
+The vital scope is nginx, keepalived, health, the VIP and the node's decisions; whatever ends there
+ends the container. All else (links, HTTP, hooks, watching files) runs as parts that may crash and
+come back.
 """
 
 import asyncio
@@ -16,16 +17,17 @@ from sidecar import __version__
 from sidecar.core.report import Report, Role
 from sidecar.core.settings import Identity, Settings
 from sidecar.errors import ExitCode, SidecarError
+from sidecar.hooks import Hooks
 from sidecar.host.network import Network
 from sidecar.host.paths import Paths
 from sidecar.host.supervise import GaveUpError, Supervisor
-from sidecar.hooks import Hooks
 from sidecar.parts import Parts
 from sidecar.peers.mesh import Mesh
 from sidecar.programs import keepalived, ssh
+from sidecar.programs.ssh_keys import keys_from_aside
 from sidecar.settings.describe import describe
 from sidecar.settings.load import Loaded
-from sidecar.startup import check_host, identify, interface_of
+from sidecar.startup import identify, interface_of, prepare_host
 from sidecar.vital.commands import Commands
 from sidecar.vital.health import Health, gateway_asker, url_asker
 from sidecar.vital.nginx import Nginx
@@ -56,7 +58,7 @@ def run(loaded: Loaded) -> int:
     for line in describe(loaded):
         log.info("%s", line)
     try:
-        check_host(Paths())
+        prepare_host(Paths())
         return asyncio.run(_run(settings, Paths()))
     except SidecarError as error:
         log.critical("%s", error)
@@ -126,6 +128,7 @@ class Daemon:
         self._rest: list[asyncio.Task[None]] = []
         self._ended = asyncio.Event()
         self._changed = asyncio.Event()
+        self._keys_installed = asyncio.Event()
 
     async def run(self, stopping: asyncio.Task[bool]) -> int:
         """Start everything, wait for `stopping` or the end of a vital task, stop everything."""
@@ -152,7 +155,7 @@ class Daemon:
         self._keep_vital("keepalived", self._vrrp.supervisor.run())
 
     async def _wait_until_ready(self) -> None:
-        """Wait for nginx's first verdict, the links, and the more preferred nodes: each is bounded."""
+        """Wait for nginx's first verdict, the links, the more preferred nodes; never for long."""
         with suppress(TimeoutError):
             async with asyncio.timeout(READY_WITHIN):
                 while not self._health.settled:
@@ -191,7 +194,7 @@ class Daemon:
         listen = settings.http_listen or (str(self._identity.node), "127.0.0.1")
         parts: dict[str, Callable[[], Awaitable[None]]] = {
             "sshd": self._run_sshd,
-            "links": self._mesh.run,
+            "links": self._run_links,
             "publish": self._publish,
             "hooks": self._hooks.run,
             "http": lambda: app.serve(self.report, addresses=listen, port=settings.http_port),
@@ -203,13 +206,14 @@ class Daemon:
         return parts
 
     async def _run_sshd(self) -> None:
-        ssh.install(
-            self._paths,
-            self._identity,
-            secret=self._settings.secret,
-            port=self._settings.link_port,
-        )
+        keys = await keys_from_aside(self._settings.secret)
+        ssh.install(self._paths, self._identity, keys=keys, port=self._settings.link_port)
+        self._keys_installed.set()
         await self._sshd.run()
+
+    async def _run_links(self) -> None:
+        await self._keys_installed.wait()
+        await self._mesh.run()
 
     async def _dump(self) -> None:
         """Keep keepalived's own numbers fresh for the metrics."""

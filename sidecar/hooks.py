@@ -2,12 +2,15 @@
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from sidecar.core.report import Role
 from sidecar.core.settings import Settings
 from sidecar.errors import ProgramError
 from sidecar.host.process import run
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 log = logging.getLogger("hook")
 
@@ -42,7 +45,7 @@ class Hooks:
                     ["/bin/sh", "-c", command], timeout=TIMEOUT, environment={"HA_ROLE": role}
                 )
             except ProgramError as error:
-                log.error("HA_HOOK_%s failed: %s", role, error)
+                log.error("HA_HOOK_%s failed: %s", role, error)  # noqa: TRY400 # its text says it all
                 continue
             if done.code:
                 log.error("HA_HOOK_%s failed: exit code %d: %s", role, done.code, done.last_words)

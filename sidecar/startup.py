@@ -1,9 +1,10 @@
-"""Before anything starts: may we, where are we, and which of the nodes is this?"""
+"""Before anything starts: whether we may, and which of the nodes this is."""
 
 import asyncio
 import logging
 import os
 from contextlib import suppress
+from pathlib import Path
 from typing import Final
 
 from sidecar.core.settings import Address, Identity, Settings
@@ -18,24 +19,28 @@ ADDRESS_WITHIN: Final = 60.0
 """Seconds that a node's address may take to appear after boot."""
 
 
-def check_host(paths: Paths) -> None:
-    """Make our directories; raise SettingsError with everything that the container is not allowed."""
-    problems = [
-        f"the container lacks the capability {name}: {capabilities.NEEDED[name]}\n"
-        f"    add it to cap_add: {name}"
-        for name in capabilities.missing()
-    ]
-    problems += [
-        f"cannot write to {directory}\n    {hint}"
-        for directory, hint in (
-            (paths.run, "mount a tmpfs on /run"),
-            (paths.state, "mount a volume on it: it keeps what must survive a new container"),
-        )
-        if not _usable(directory)
-    ]
-    if problems:
+def prepare_host(paths: Paths) -> None:
+    """Make our directories; raise SettingsError with everything that the container lacks."""
+    if problems := host_problems(paths):
         raise SettingsError(problems)
     paths.run.chmod(0o700)
+
+
+def host_problems(paths: Paths) -> list[str]:
+    """Return what the container may not do and must, each with what to change."""
+    lacking = [
+        f"the container lacks the capability {name}: {capabilities.NEEDED[name]}"
+        f"\n    add it to cap_add: {name}"
+        for name in capabilities.missing()
+    ]
+    if not _writable(paths.run):
+        lacking.append(f"cannot write to {paths.run}\n    mount a tmpfs on {paths.run.parent}")
+    if not _writable(paths.state):
+        lacking.append(
+            f"cannot write to {paths.state}"
+            "\n    mount a volume on it: it keeps what must survive a new container"
+        )
+    return lacking
 
 
 async def identify(settings: Settings, network: Network) -> Identity:
@@ -58,12 +63,9 @@ async def identify(settings: Settings, network: Network) -> Identity:
             said = True
             log.warning("waiting for one of %s to appear on this host", _join(wanted))
         if asyncio.get_running_loop().time() > deadline:
-            raise SettingsError(
-                [
-                    f"HA_NODES: none of {_join(wanted)} is an address of this host\n"
-                    f"    it has {_join(set(held))}; is network_mode: host set?"
-                ]
-            )
+            has = _join(set(held))
+            problem = f"HA_NODES: none of {_join(wanted)} is an address of this host"
+            raise SettingsError([f"{problem}\n    it has {has}; is network_mode: host set?"])
         await asyncio.sleep(0.5)
 
 
@@ -85,9 +87,9 @@ def _identity(settings: Settings, node: Address, interface: str) -> Identity:
     )
 
 
-def _usable(directory: os.PathLike[str]) -> bool:
+def _writable(directory: Path) -> bool:
     with suppress(OSError):
-        os.makedirs(directory, exist_ok=True)
+        directory.mkdir(parents=True, exist_ok=True)
         return os.access(directory, os.W_OK)
     return False
 

@@ -16,7 +16,7 @@ TOLERANCE: Final = 3.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Arbiter:
-    """The state of the arbitration; `since` is when two MASTERs were first seen (monotonic seconds)."""
+    """The state of the arbitration; `since` is when (s) two MASTERs were first seen."""
 
     since: float | None = None
     aside: bool = False

@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 class Check:
     """The standing of one check after the answers so far.
 
-    It goes down after `fall` failures in a row and up after `rise` successes. A check that has never
-    succeeded counts at once, except where `earned`: then it counts only after it has been up once
-    (a gateway that never answers cannot fail).
+    It goes down after `fall` failures in a row and up after `rise` successes. A check that has
+    never succeeded counts at once, except where `earned`: then it counts only after it has been up
+    once (a gateway that never answers cannot fail).
     """
 
     name: str

@@ -1,14 +1,15 @@
 """Who should hold the VIP, from what this node knows of itself and of its linked peers.
 
-keepalived decides the election (RFC 5798); this decides what keepalived is told, through two track files:
+keepalived decides the election (RFC 5798); this decides what keepalived is told, through two track
+files:
 
-- `health`: 1 makes the instance FAULT. A MASTER that goes to FAULT sends priority 0, and a peer serves
-  within its skew time.
+- `health`: 1 makes the instance FAULT. A MASTER that goes to FAULT sends priority 0, and a peer
+  serves within its skew time.
 - `preference`: is added to the priority, so that of two nodes that come up the better one wins.
 
-Only a hard failure forbids serving whatever the peers do. Anything softer gives the VIP away only to a
-linked peer that is *strictly* better off: the order is total, so two nodes never both give way, and what
-fails everywhere moves nothing.
+Only a hard failure forbids serving whatever the peers do. Anything softer gives the VIP away only
+to a linked peer that is *strictly* better off: the order is total, so two nodes never both give
+way, and what fails everywhere moves nothing.
 """
 
 from collections.abc import Sequence
@@ -54,7 +55,8 @@ class Verdict:
 def base_priority(index: int) -> int:
     """Return the VRRP priority of the node at `index` in HA_NODES.
 
-    High, because a backup waits `(256 - priority) / 256` of an advert interval more than the others.
+    High, because a backup waits `(256 - priority) / 256` of an advert interval more than the
+    others.
     """
     return max(240 - index, 160)
 

@@ -20,7 +20,7 @@ _STUB_STATUS: Final = re.compile(
 )
 
 _ADVICE: Final = (
-    (r"getpwnam\(", "write `user www-data;`: the image has no other user for nginx"),
+    (r"getpwnam\(", "write `user www-data;` or `user nginx;`: the image has no other for it"),
     (r"bind\(\) .*\(98: ", "another process on this host holds that port: `ss -ltnp` names it"),
     (
         r"bind\(\) .*\(99: ",

@@ -1,4 +1,7 @@
-"""What is wrong with a node, derived from its report: the page, the command line and the metrics list the same."""
+"""What is wrong with a node, derived from its report.
+
+The status page, the command line and the metrics all list the same.
+"""
 
 from collections.abc import Iterator
 from typing import Final
@@ -31,7 +34,7 @@ def _processes(report: Report) -> Iterator[Problem]:
                 code="process-down",
                 severity=Severity.ERROR,
                 message=f"{process.name} does not run: {process.error or process.state}",
-                hint=f"it is started again by itself; look at its lines: docker compose logs | grep {process.name}",
+                hint=f"it is started again; its words: docker compose logs | grep {process.name}",
             )
 
 
@@ -41,7 +44,7 @@ def _configuration(report: Report) -> Iterator[Problem]:
             code="nginx-config",
             severity=Severity.ERROR,
             message=f"nginx refuses the configuration: {report.nginx.config_error}",
-            hint="correct the file: the last accepted configuration is served until then, if there is one",
+            hint="correct the file; until then nginx serves what it accepted last, if anything",
         )
 
 
@@ -52,7 +55,7 @@ def _vips(report: Report) -> Iterator[Problem]:
                 code="vip-not-leased",
                 severity=Severity.ERROR,
                 message=f"{vip.address} has no lifetime: it would stay on a host that dies",
-                hint="the lease script does not run; cap_add of the container needs SETGID, SETUID and NET_ADMIN",
+                hint="the lease script does not run: cap_add needs SETGID, SETUID and NET_ADMIN",
             )
         if report.node.role is Role.MASTER and not vip.held:
             yield Problem(
@@ -68,7 +71,7 @@ def _split_brain(report: Report) -> Iterator[Problem]:
         yield Problem(
             code="split-brain",
             severity=Severity.ERROR,
-            message="split brain: two linked nodes are MASTER, their VRRP adverts do not arrive",
+            message="split brain: two linked nodes are MASTER, as VRRP adverts do not arrive",
             hint="let IP protocol 112 (VRRP) pass between the nodes, in both directions",
         )
 
@@ -95,11 +98,14 @@ def _peers(report: Report) -> Iterator[Problem]:
 
 
 def _unlinked(peer: PeerReport) -> Problem:
+    wrong_secret = "HA_SECRET" in peer.error
     return Problem(
-        code="wrong-secret" if "HA_SECRET" in peer.error else "peer-unlinked",
+        code="wrong-secret" if wrong_secret else "peer-unlinked",
         severity=Severity.WARNING,
         message=f"no link to {peer.node}: {peer.error or 'not yet connected'}",
-        hint="if that host should be up, look at its log, and let TCP HA_SYNC_PORT pass between the nodes",
+        hint="copy the .env from one node to the other"
+        if wrong_secret
+        else "if that host is up, look at its log, and let TCP HA_SYNC_PORT pass",
     )
 
 
@@ -109,7 +115,7 @@ def _disagreement(own: NodeState, peer: PeerReport, state: NodeState) -> Iterato
             code="settings-differ",
             severity=Severity.ERROR,
             message=f"{peer.node} has other settings than this node",
-            hint="HA_NODES, HA_VIP, HA_VRID and HA_ADVERT_INTERVAL must be the same everywhere: copy the .env",
+            hint="copy the .env: HA_NODES, HA_VIP, HA_VRID, HA_ADVERT_INTERVAL must be the same",
         )
     if state.version != own.version:
         yield Problem(
@@ -143,6 +149,6 @@ def _parts(report: Report) -> Iterator[Problem]:
             yield Problem(
                 code="part-failed",
                 severity=Severity.WARNING,
-                message=f"our own part {part} crashed and was restarted: {failures} times since the start",
-                hint="serving is not affected; please report the log line with its traceback",
+                message=f"our own part {part} crashed {failures} times since the start",
+                hint="it was restarted and serving is not affected; please report the log line",
             )

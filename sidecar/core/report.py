@@ -159,7 +159,7 @@ class VrrpReport:
     excluded_vips: tuple[str, ...]
     counters: VrrpCounters = field(default_factory=VrrpCounters)
     garp_delay: float | None = None
-    """Seconds until the second set of gratuitous ARP messages; only the exporter's metric shows it."""
+    """Seconds until the second set of gratuitous ARP messages."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

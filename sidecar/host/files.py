@@ -30,7 +30,7 @@ def write(path: Path, content: str | bytes, *, mode: int = 0o644, durable: bool 
         temporary.unlink(missing_ok=True)
         raise
     if durable:
-        _sync_directory(path.parent)
+        sync_directory(path.parent)
     return True
 
 
@@ -41,11 +41,12 @@ def remove(path: Path, *, durable: bool = False) -> bool:
     except FileNotFoundError:
         return False
     if durable:
-        _sync_directory(path.parent)
+        sync_directory(path.parent)
     return True
 
 
-def _sync_directory(directory: Path) -> None:
+def sync_directory(directory: Path) -> None:
+    """Make sure that what was created, renamed or removed in a directory stays so."""
     descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)

@@ -15,9 +15,16 @@ from pyroute2.netlink.exceptions import NetlinkError
 from sidecar.core.settings import Address, Interface
 from sidecar.errors import ProgramError
 
+_Table = Callable[..., Any]
+
 _FOREVER: Final = 0xFFFFFFFF
 _LINK_CHANGED: Final = 0x1  # RTMGRP_LINK
 _ADDRESS_CHANGED: Final = 0x10 | 0x100  # RTMGRP_IPV4_IFADDR, RTMGRP_IPV6_IFADDR
+_VRRP: Final = 112
+"""IP protocol number."""
+
+_IFA_F_NODAD: Final = 0x02
+_IFA_F_NOPREFIXROUTE: Final = 0x200
 _NTF_USE: Final = 0x01
 _NUD_FAILED: Final = 0x20
 _NUD_ANSWERED: Final = 0x02 | 0x40 | 0x80  # NUD_REACHABLE, NUD_NOARP, NUD_PERMANENT
@@ -67,15 +74,12 @@ class Network:
         return tuple([_held(message) for message in await self._dump(self._ask.addr)])
 
     async def lease(self, vip: Interface, interface: str, seconds: int) -> None:
-        """Give an address that is on `interface` a lifetime; it must be there, or it would be created."""
-        await self._change(
-            "replace",
-            vip,
-            interface,
-            valid_lft=seconds,
-            # An IPv6 address that is deprecated at once never becomes a source address.
-            preferred_lft=seconds if vip.version == 4 else 0,
-        )
+        """Give an address on `interface` a lifetime; one that is missing would be created."""
+        options = {"valid_lft": seconds, "preferred_lft": seconds}
+        if vip.version == 6:
+            # Deprecated at once, it never becomes a source address; a prefix route would outlive it.
+            options |= {"preferred_lft": 0, "flags": _IFA_F_NODAD | _IFA_F_NOPREFIXROUTE}
+        await self._change("replace", vip, interface, **options)
 
     async def delete(self, held: Held) -> None:
         """Take an address off its interface; one that has gone by itself is fine."""
@@ -102,8 +106,8 @@ class Network:
     async def reachable(self, gateway: Gateway, within: float) -> bool:
         """Tell whether a neighbour answers the kernel's ARP or neighbour solicitation in time.
 
-        The kernel is asked to resolve the neighbour if it does not know it (NTF_USE) and to verify it
-        if it does (NUD_PROBE, ip-neighbour(8)); its answer is the state of the entry.
+        The kernel is asked to resolve the neighbour if it does not know it (NTF_USE) and to verify
+        it if it does (NUD_PROBE, ip-neighbour(8)); its answer is the state of the entry.
         """
         target = {"dst": str(gateway.address), "ifindex": gateway.index}
         for request in ({"flags": _NTF_USE}, {"state": "probe"}):
@@ -125,7 +129,7 @@ class Network:
                 return int(entry["state"])
         return _NUD_FAILED
 
-    async def _dump(self, ask: Callable[..., Any], /, **options: int) -> list[Any]:
+    async def _dump(self, ask: _Table, /, **options: int) -> list[Any]:
         async with self._turn:
             return [message async for message in await ask("dump", **options)]
 
@@ -149,7 +153,7 @@ class Network:
             raise ProgramError(f"cannot {action} {vip} on {interface}: {error}") from error
 
 
-def _held(message: Any) -> Held:
+def _held(message: Any) -> Held:  # noqa: ANN401 # pyroute2 has no types
     cache = message.get_attr("IFA_CACHEINFO") or {}
     lifetime = cache.get("ifa_valid", _FOREVER)
     address = message.get_attr("IFA_LOCAL") or message.get_attr("IFA_ADDRESS")
@@ -173,21 +177,20 @@ def _hint(code: int) -> str:
 
 
 async def hears_adverts(sources: Collection[Address], vrid: int, within: float) -> bool:
-    """Tell whether a VRRP advert of `vrid` (RFC 5798) from one of `sources` arrives within `within` seconds.
+    """Tell whether a VRRP advert (RFC 5798) of `vrid` from one of `sources` arrives in time.
 
     keepalived ignores adverts while it is in FAULT; a raw socket sees them all the same.
     """
     family = socket.AF_INET if next(iter(sources)).version == 4 else socket.AF_INET6
     loop = asyncio.get_running_loop()
     wanted = {str(source) for source in sources}
-    with socket.socket(family, socket.SOCK_RAW | socket.SOCK_NONBLOCK, 112) as listener:
-        with suppress(TimeoutError):
-            async with asyncio.timeout(within):
-                while True:
-                    packet, sender = await loop.sock_recvfrom(listener, 256)
-                    # IPv4 raw sockets deliver the IP header too, IPv6 ones do not (raw(7)).
-                    start = (packet[0] & 0x0F) * 4 if family == socket.AF_INET else 0
-                    advert = packet[start : start + 2]
-                    if sender[0] in wanted and advert[1:] == bytes([vrid]):
-                        return True
+    kind = socket.SOCK_RAW | socket.SOCK_NONBLOCK
+    with suppress(TimeoutError), socket.socket(family, kind, _VRRP) as listener:
+        async with asyncio.timeout(within):
+            while True:
+                packet, sender = await loop.sock_recvfrom(listener, 256)
+                # IPv4 raw sockets deliver the IP header too, IPv6 ones do not (raw(7)).
+                start = (packet[0] & 0x0F) * 4 if family == socket.AF_INET else 0
+                if sender[0] in wanted and packet[start + 1 : start + 2] == bytes([vrid]):
+                    return True
     return False

@@ -6,8 +6,10 @@ are started from the loop's thread only.
 """
 
 import asyncio
+import fcntl
 import os
 import sys
+from asyncio.subprocess import DEVNULL, PIPE
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
@@ -22,6 +24,7 @@ LAST_LINES: Final = 25
 """How many lines of a child's output are kept for an error message."""
 
 _LINE_LIMIT: Final = 64 * 1024
+_PIPE_SIZE: Final = 1024 * 1024
 
 MINIMAL_ENVIRONMENT: Final[Mapping[str, str]] = {
     "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
@@ -60,7 +63,7 @@ async def run(
 
     Raise ProgramMissingError if it cannot be started, ProgramError if it takes too long.
     """
-    process = await _start(command, environment, stdin=stdin is not None)
+    process = await _start(command, environment, stdin=None if stdin is None else PIPE)
     try:
         async with asyncio.timeout(timeout):
             stdout, stderr = await process.communicate(stdin)
@@ -104,16 +107,16 @@ class Child:
     `last_lines` holds its last words.
     """
 
-    def __init__(self, process: asyncio.subprocess.Process, on_line: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        process: asyncio.subprocess.Process,
+        output: asyncio.StreamReader,
+        on_line: Callable[[str], None],
+    ) -> None:
         self._process = process
         self._on_line = on_line
         self.last_lines: deque[str] = deque(maxlen=LAST_LINES)
-        assert process.stdout is not None
-        assert process.stderr is not None
-        self._readers = [
-            asyncio.create_task(self._drain(stream), name=f"output of pid {process.pid}")
-            for stream in (process.stdout, process.stderr)
-        ]
+        self._reader = asyncio.create_task(self._drain(output), name=f"output of {process.pid}")
 
     @classmethod
     async def start(
@@ -122,9 +125,20 @@ class Child:
         *,
         on_line: Callable[[str], None],
         environment: Mapping[str, str] | None = None,
+        passthrough: bool = False,
     ) -> "Child":
-        """Start `command`; raise ProgramMissingError if that cannot be done."""
-        return cls(await _start(command, environment, stdin=False), on_line)
+        """Start `command`; raise ProgramMissingError if that cannot be done.
+
+        With `passthrough` its standard output is ours, and only its standard error is read.
+        """
+        output, writer = await _open_output()
+        try:
+            process = await _start(
+                command, environment, stdout=None if passthrough else writer, stderr=writer
+            )
+        finally:
+            os.close(writer)
+        return cls(process, output, on_line)
 
     @property
     def pid(self) -> int:
@@ -152,12 +166,11 @@ class Child:
     async def finish(self) -> None:
         """End what is left of the group and read its last words."""
         self.kill_group()
-        _, pending = await asyncio.wait(self._readers, timeout=1)
-        for reader in pending:
-            reader.cancel()
+        await asyncio.wait([self._reader], timeout=1)
+        self._reader.cancel()
 
     async def stop(self, *graces: tuple[Signals, float]) -> int:
-        """Send each signal in turn and wait its seconds; then kill the group. Return the exit code."""
+        """Send each signal and wait its seconds, then kill the group; return the exit code."""
         for number, seconds in graces:
             self.signal(number)
             with suppress(TimeoutError):
@@ -197,7 +210,7 @@ class Pipe:
     @asynccontextmanager
     async def open(cls, command: Sequence[str]) -> AsyncGenerator["Pipe"]:
         """Start `command`; raise ProgramMissingError if that cannot be done."""
-        pipe = cls(await _start(command, None, stdin=True))
+        pipe = cls(await _start(command, None, stdin=PIPE))
         try:
             yield pipe
         finally:
@@ -245,15 +258,37 @@ async def _lines(stream: asyncio.StreamReader) -> AsyncIterator[str]:
             yield line
 
 
+async def _open_output() -> tuple[asyncio.StreamReader, int]:
+    """Return a pipe's two ends: a stream for us, and a descriptor for a program to write to.
+
+    A write to a full pipe fails at once instead of waiting: were we to hang, the program must not.
+    """
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    with suppress(OSError):  # the user's quota of pipes (pipe(7)): the usual size does, too
+        fcntl.fcntl(writer, fcntl.F_SETPIPE_SZ, _PIPE_SIZE)
+    stream = asyncio.StreamReader(limit=_LINE_LIMIT)
+    loop = asyncio.get_running_loop()
+    await loop.connect_read_pipe(
+        lambda: asyncio.StreamReaderProtocol(stream), os.fdopen(reader, "rb", buffering=0)
+    )
+    return stream, writer
+
+
 async def _start(
-    command: Sequence[str], environment: Mapping[str, str] | None, *, stdin: bool
+    command: Sequence[str],
+    environment: Mapping[str, str] | None,
+    *,
+    stdin: int | None = None,
+    stdout: int | None = PIPE,
+    stderr: int | None = PIPE,
 ) -> asyncio.subprocess.Process:
     try:
         return await asyncio.create_subprocess_exec(
             *mortal(command),
-            stdin=asyncio.subprocess.PIPE if stdin else asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
+            stdin=DEVNULL if stdin is None else stdin,
+            stdout=stdout,
+            stderr=stderr,
             env={**MINIMAL_ENVIRONMENT, **(environment or {})},
             process_group=0,
             limit=_LINE_LIMIT,

@@ -44,8 +44,10 @@ class Program:
     environment: dict[str, str] = field(default_factory=dict)
     prepare: Callable[[], Awaitable[None]] = _nothing
     """Awaited before every start; may wait as long as a start would make no sense."""
-    backoff: Backoff = Backoff()
+    backoff: Backoff = field(default_factory=Backoff)
     on_line: Callable[[str], None] | None = None
+    passthrough: bool = False
+    """Its standard output goes straight into the container's log, whatever becomes of us."""
     on_change: Callable[[ServiceState], None] = lambda _state: None
 
 
@@ -95,7 +97,7 @@ class Supervisor:
             self._child.kill_group()
 
     async def run(self) -> None:
-        """Keep the program running until this is cancelled; raise GaveUpError after too many failures."""
+        """Keep the program running until cancelled; raise GaveUpError after too many failures."""
         failures = 0
         try:
             while True:
@@ -109,7 +111,8 @@ class Supervisor:
                         f"cannot keep {self._program.name} running: {self._error}",
                         f"it failed {failures} times in a row",
                     )
-                await asyncio.sleep(self._program.backoff.delay(failures, random.random()))
+                chance = random.random()  # noqa: S311 # no secret
+                await asyncio.sleep(self._program.backoff.delay(failures, chance))
         finally:
             await self._stop()
 
@@ -122,6 +125,7 @@ class Supervisor:
                 self._program.command(),
                 on_line=self._program.on_line or self._log.info,
                 environment=self._program.environment,
+                passthrough=self._program.passthrough,
             )
         except ProgramError as error:
             self._error = error.message

@@ -1,11 +1,30 @@
-"""Notices that files changed, by looking: works on every file system, also over NFS and in virtual machines."""
+"""Notices that files changed: told by the kernel (inotify) where it can tell, else by looking.
+
+Given up for looking, said once in the log: file systems that do not tell of others' changes, a
+limit of inotify, a directory that is not there.
+"""
 
 import asyncio
+import logging
 import os
+import threading
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
+from contextlib import aclosing
+from functools import cache, partial
 from pathlib import Path
 from typing import Final
+
+from watchfiles import watch
+from watchfiles.main import FileChange
+
+from sidecar.host.mounts import containing, mounts
+
+SETTLE: Final = 0.5
+"""Seconds without a change after which it is told."""
+
+PATIENCE: Final = 5.0
+"""Seconds after which a change is told although there are always more."""
 
 EVERY: Final = 1.0
 """Seconds between two looks; more where a look takes long."""
@@ -13,13 +32,143 @@ EVERY: Final = 1.0
 MOST_LOAD: Final = 0.02
 """Share of a core that looking may take."""
 
+SILENT: Final = frozenset(
+    {
+        "9p",
+        "afs",
+        "ceph",
+        "cifs",
+        "fakeowner",
+        "glusterfs",
+        "grpcfuse",
+        "nfs",
+        "nfs4",
+        "prl_fs",
+        "smb3",
+        "vboxsf",
+        "virtiofs",
+    }
+)
+"""File systems whose files change elsewhere without a word here; those of FUSE as well."""
+
 Signature = frozenset[tuple[str, int, int, int]]
+
+log = logging.getLogger("watch")
+logging.getLogger("watchfiles").setLevel(logging.WARNING)  # it tells every change
+
+_STEP: Final = 0.05
+"""Seconds between two questions to the library, whose own answer needs up to two of them."""
 
 
 async def changes(*roots: Path) -> AsyncIterator[None]:
-    """Give one item each time something below `roots` has changed and then been quiet for a look."""
-    seen = known = await asyncio.to_thread(signature, *roots)
+    """Give one item each time something below `roots` has changed and then been quiet."""
     while True:
+        mute = await asyncio.to_thread(_mute, roots)
+        until = partial(_has_voice, roots)
+        if not mute:
+            try:
+                async with aclosing(_told(roots)) as told:
+                    async for _ in told:
+                        yield
+            except (OSError, RuntimeError) as error:  # a limit of inotify raises either
+                mute, until = str(error), _never
+            yield  # what changed in between was not seen
+        if mute:
+            _say_once(", ".join(map(str, roots)), mute)
+            async with aclosing(_seen(roots, until)) as seen:
+                async for _ in seen:
+                    yield
+
+
+def signature(*roots: Path) -> Signature:
+    """Return what tells a changed tree from an unchanged one: every entry's inode, size and ctime."""
+    return frozenset(entry for root in roots for entry in _walk(str(root)))
+
+
+@cache
+def _say_once(roots: str, cause: str) -> None:
+    log.warning(
+        "cannot be told of changes below %s: %s; they are looked for each second instead",
+        roots,
+        cause,
+    )
+
+
+def _mute(roots: tuple[Path, ...]) -> str:
+    """Return why the kernel cannot tell of changes below `roots`, or nothing."""
+    mounted = mounts()
+    for root in roots:
+        if not root.is_dir():
+            return f"{root} is not a directory"
+        kind = mounted.get(containing(root, mounted), "")
+        if kind in SILENT or kind.startswith("fuse"):
+            return f"{kind} does not tell of changes that others make"
+    return ""
+
+
+def _has_voice(roots: tuple[Path, ...]) -> bool:
+    return not _mute(roots)
+
+
+def _never() -> bool:
+    return False
+
+
+async def _told(roots: tuple[Path, ...]) -> AsyncGenerator[None]:
+    """Give the changes that the kernel tells of; end when a root is no longer the one watched."""
+    identities = _identities(roots)
+    before = await asyncio.to_thread(signature, *roots)
+    stop = threading.Event()
+    events = _events(roots, stop)
+    try:
+        await asyncio.to_thread(next, events, None)
+        since = 0.0
+        changed = before != await asyncio.to_thread(signature, *roots)
+        while _identities(roots) == identities:
+            now = time.monotonic()
+            if changed and not since:
+                since = now
+            if since and (not changed or now - since >= PATIENCE):
+                since = 0.0
+                yield
+            changed = bool(await asyncio.to_thread(next, events, None))
+    finally:
+        stop.set()  # the thread that waits ends within a step
+
+
+def _events(roots: tuple[Path, ...], stop: threading.Event) -> Iterator[set[FileChange]]:
+    """Return what the library sees: a set of changes at once, an empty one after a quiet time."""
+    return watch(
+        *roots,
+        watch_filter=None,
+        debounce=1000,
+        step=round(_STEP * 1000),
+        stop_event=stop,
+        rust_timeout=round((SETTLE - 2 * _STEP) * 1000),
+        yield_on_timeout=True,
+        raise_interrupt=False,
+        debug=False,  # each of these three would be read from the environment
+        force_polling=False,
+        ignore_permission_denied=True,
+    )
+
+
+def _identities(roots: tuple[Path, ...]) -> list[tuple[int, int] | None]:
+    return [_identity(root) for root in roots]
+
+
+def _identity(root: Path) -> tuple[int, int] | None:
+    try:
+        status = root.stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
+
+
+async def _seen(roots: tuple[Path, ...], until: Callable[[], bool]) -> AsyncGenerator[None]:
+    """Give the changes that two looks show, until there is a better way."""
+    seen = known = await asyncio.to_thread(signature, *roots)
+    while not await asyncio.to_thread(until):
         begun = time.monotonic()
         now = await asyncio.to_thread(signature, *roots)
         cost = time.monotonic() - begun
@@ -28,11 +177,6 @@ async def changes(*roots: Path) -> AsyncIterator[None]:
             yield
         seen = now
         await asyncio.sleep(max(EVERY, cost / MOST_LOAD))
-
-
-def signature(*roots: Path) -> Signature:
-    """Return what tells a changed tree from an unchanged one: every entry's inode, size and ctime."""
-    return frozenset(entry for root in roots for entry in _walk(str(root)))
 
 
 def _walk(directory: str) -> Iterator[tuple[str, int, int, int]]:

@@ -1,4 +1,4 @@
-"""keepalived: its configuration, command line, fifo lines and JSON dump (keepalived 2.2.7 to 2.3.x)."""
+"""keepalived (2.2.7 to 2.3.x): its configuration, command line, fifo lines and JSON dump."""
 
 import json
 import re
@@ -143,7 +143,7 @@ def parse_event(line: str) -> Role | None:
 def parse_dump(text: str) -> VrrpReport | None:
     """Return our instance from a JSON dump; None before there is one.
 
-    Raise ProgramError if the text is not a whole dump (it is written in place, so a read may be torn).
+    Raise ProgramError if the text is not whole: it is written in place, so a read may be torn.
     """
     try:
         for entry in json.loads(text):
@@ -186,5 +186,5 @@ def _report(data: Mapping[str, Any], stats: Mapping[str, Any]) -> VrrpReport:
 
 
 def _addresses(entries: Sequence[str]) -> tuple[str, ...]:
-    """Return the addresses of lines such as `192.0.2.10 dev eth0 scope global`, as keepalived has them."""
+    """Return the addresses of lines such as `192.0.2.10 dev eth0 scope global`."""
     return tuple(entry.split(maxsplit=1)[0] for entry in entries)

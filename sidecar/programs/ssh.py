@@ -1,5 +1,6 @@
 """ssh between the nodes: the files of both sides, our own sshd, the client that calls a peer."""
 
+import hashlib
 import logging
 import signal
 from collections.abc import Sequence
@@ -12,7 +13,7 @@ from sidecar.core.settings import Address, Identity
 from sidecar.host import files
 from sidecar.host.paths import Paths
 from sidecar.host.supervise import Program
-from sidecar.programs import ssh_keys
+from sidecar.programs.ssh_keys import Keys
 from sidecar.programs.ssh_words import SshdLog
 
 HOST_ALIAS: Final = "kiss-ha"
@@ -23,6 +24,9 @@ LINK_COMMAND: Final = "link"
 
 CONNECT_TIMEOUT: Final = 2
 """Seconds that a peer has to answer a new connection."""
+
+SHARED_SILENCE: Final = 6
+"""Seconds without an answer after which a connection that is kept for bulk is given up."""
 
 _PRIVILEGE_SEPARATION: Final = Path("/run/sshd")
 """Where sshd puts its unprivileged half; compiled in, and it must exist."""
@@ -65,18 +69,16 @@ class SshFiles:
         return self.directory / "authorized_keys"
 
 
-def install(paths: Paths, identity: Identity, *, secret: str, port: int) -> None:
-    """Derive the keys from `secret` and write all files that sshd and the client need."""
+def install(paths: Paths, identity: Identity, *, keys: Keys, port: int) -> None:
+    """Write all files that sshd and the client need."""
     places = SshFiles.below(paths)
-    host = ssh_keys.derive(secret, ssh_keys.HOST)
-    client = ssh_keys.derive(secret, ssh_keys.CLIENT)
     places.directory.mkdir(parents=True, exist_ok=True)
     places.directory.chmod(0o700)
     for path, content in (
-        (places.host_key, host.private),
-        (places.client_key, client.private),
-        (places.known_hosts, f"{HOST_ALIAS} {host.public}\n"),
-        (places.authorized_keys, authorized_keys(client.public, identity.peers, paths)),
+        (places.host_key, keys.host.private),
+        (places.client_key, keys.client.private),
+        (places.known_hosts, f"{HOST_ALIAS} {keys.host.public}\n"),
+        (places.authorized_keys, authorized_keys(keys.client.public, identity.peers, paths)),
         (places.config, sshd_config(places, identity.node, port)),
     ):
         files.write(path, content, mode=0o600)
@@ -141,6 +143,48 @@ def client_command(
     paths: Paths, *, node: Address, peer: Address, port: int, command: str
 ) -> list[str]:
     """Return the arguments that run `command` on `peer`, from the address of `node` alone."""
+    return [*_client(paths, node, port), "--", str(peer), command]
+
+
+def keeping_command(paths: Paths, *, node: Address, peer: Address, port: int) -> list[str]:
+    """Return the arguments that keep a connection to `peer` for others to share; runs nothing.
+
+    It stays in the foreground, so that it is our child and dies with us; a peer that is frozen or
+    gone ends it after `SHARED_SILENCE` seconds.
+    """
+    options = {
+        "ControlMaster": "yes",
+        "ControlPath": str(control_socket(paths, peer, port)),
+        "ControlPersist": "no",
+        "ServerAliveInterval": str(SHARED_SILENCE // 3),
+        "SessionType": "none",
+    }
+    return [*_client(paths, node, port, **options), "--", str(peer)]
+
+
+def sharing_command(paths: Paths, *, node: Address, peer: Address, port: int) -> list[str]:
+    """Return ssh without host and command, over the connection that is kept if there is one."""
+    options = {
+        "ControlMaster": "no",
+        "ControlPath": str(control_socket(paths, peer, port)),
+    }
+    return _client(paths, node, port, **options)
+
+
+def control_socket(paths: Paths, peer: Address, port: int) -> Path:
+    """Return where the connection to `peer` that is kept can be shared; `install` comes first.
+
+    The name depends on the key too, else a connection of an older secret could be taken; and it is
+    short, for ssh makes it with 17 more characters and a unix socket's path has at most 107.
+    """
+    places = SshFiles.below(paths)
+    key = places.known_hosts.read_text()
+    name = hashlib.sha256(f"{peer} {port} {key}".encode()).hexdigest()[:16]
+    return places.directory / name
+
+
+def _client(paths: Paths, node: Address, port: int, **more: str) -> list[str]:
+    """Return the arguments of every client of ours, up to the host."""
     places = SshFiles.below(paths)
     options = {
         "BatchMode": "yes",
@@ -157,6 +201,7 @@ def client_command(
         "UpdateHostKeys": "no",
         "User": "root",
         "UserKnownHostsFile": str(places.known_hosts),
+        **more,
     }
     flags = [word for name, value in options.items() for word in ("-o", f"{name}={value}")]
-    return ["ssh", "-F", "none", "-T", *flags, "--", str(peer), command]
+    return ["ssh", "-F", "none", "-T", *flags]

@@ -1,7 +1,16 @@
-"""The keys of the link, derived from HA_SECRET: the same everywhere, so there is nothing to pin."""
+"""The keys of the link, derived from HA_SECRET: the same everywhere, so there is nothing to pin.
 
-from dataclasses import dataclass, field
+Run as a program of its own: the library that derives keys is large, and the daemon is not.
+"""
+
+import json
+import sys
+from dataclasses import asdict, dataclass, field
 from typing import Final
+
+from sidecar.host.process import run_module
+
+_WITHIN: Final = 30.0
 
 CLIENT: Final = b"kiss-ha 1 ssh client key"
 """What the client's key is derived for; with another text it is another key."""
@@ -19,9 +28,28 @@ class KeyPair:
     """`ssh-ed25519 AAAA…`, without a comment."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Keys:
+    """All keys of a node."""
+
+    host: KeyPair
+    client: KeyPair
+
+
+def keys(secret: str) -> Keys:
+    """Return the keys that `secret` gives."""
+    return Keys(host=derive(secret, HOST), client=derive(secret, CLIENT))
+
+
+async def keys_from_aside(secret: str) -> Keys:
+    """Return the keys that `secret` gives; raise ProgramError if they cannot be derived."""
+    answer = json.loads(await run_module(__name__, stdin=secret.encode(), timeout=_WITHIN))
+    return Keys(host=KeyPair(**answer["host"]), client=KeyPair(**answer["client"]))
+
+
 def derive(secret: str, purpose: bytes) -> KeyPair:
     """Return the key pair that `secret` gives for `purpose` (HKDF with SHA-256, RFC 5869)."""
-    # Imported here: it is big, and most commands never derive a key.
+    # Imported here, as said above.
     from cryptography.hazmat.primitives import hashes, serialization  # noqa: PLC0415
     from cryptography.hazmat.primitives.asymmetric.ed25519 import (  # noqa: PLC0415
         Ed25519PrivateKey,
@@ -41,3 +69,7 @@ def derive(secret: str, purpose: bytes) -> KeyPair:
         serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH
     )
     return KeyPair(private=private.decode(), public=public.decode())
+
+
+if __name__ == "__main__":
+    print(json.dumps(asdict(keys(sys.stdin.read()))))

@@ -2,7 +2,9 @@
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable, Mapping
+from typing import Final
 
 import aiohttp
 
@@ -13,6 +15,12 @@ from sidecar.host.network import Network
 
 log = logging.getLogger("health")
 
+LINK_DELAY: Final = 0.5
+"""Seconds that a peer's word may take."""
+
+START_PACE: Final = 0.1
+"""Seconds between two questions before the first success."""
+
 Asker = Callable[[float], Awaitable[str]]
 """Asks once, within the given seconds; returns what is wrong, or nothing."""
 
@@ -20,8 +28,8 @@ Asker = Callable[[float], Awaitable[str]]
 class Health:
     """Keeps the standing of every check.
 
-    Given: `askers` by name of check; those in `hard` forbid serving when they fail, those in `earned`
-    count only after their first success. `on_change` is called when a check goes up or down.
+    Given: `askers` by name of check; those in `hard` forbid serving when they fail, those in
+    `earned` count only after their first success. `on_change` is called when one goes up or down.
     """
 
     def __init__(
@@ -47,14 +55,21 @@ class Health:
             )
             for name in askers
         }
+        self._changed: dict[str, float] = {}
 
-    def failing(self, *, hard: bool) -> tuple[str, ...]:
-        """Return the names of the checks that are down."""
+    def failing(self, *, hard: bool, lasting: float = 0.0) -> tuple[str, ...]:
+        """Return the names of the checks that have been down for `lasting` seconds."""
+        since = time.monotonic() - lasting
         return tuple(
             check.name
             for check in self._checks.values()
-            if check.up is False and check.hard is hard
+            if check.up is False and check.hard is hard and self._changed[check.name] <= since
         )
+
+    @property
+    def concurrence(self) -> float:
+        """Seconds after which a peer has noticed what fails for it too: it asks at its own pace."""
+        return self._interval + self._timeout + LINK_DELAY
 
     def report(self) -> tuple[CheckReport, ...]:
         """Return every check as it stands."""
@@ -77,18 +92,26 @@ class Health:
     async def _repeat(self, name: str, asker: Asker) -> None:
         while True:
             try:
-                self._count(name, await asker(self._timeout))
-            except Exception:  # noqa: BLE001 # a bug in a check says nothing about the service
+                self._count(name, await self._ask(name, asker))
+            except Exception:  # a bug in a check says nothing about the service
                 log.exception("check %s failed by a bug", name)
-            # Before the first verdict the answers come faster, so that a node is ready sooner.
-            settled = self._checks[name].up is not None or self._checks[name].earned
-            await asyncio.sleep(self._interval if settled else min(0.1, self._interval))
+            await asyncio.sleep(self._interval)
+
+    async def _ask(self, name: str, asker: Asker) -> str:
+        """Ask once; before the first success ask for a whole interval, as things are starting."""
+        deadline = time.monotonic() + self._interval
+        while (error := await asker(self._timeout)) and self._checks[name].up is None:
+            if time.monotonic() >= deadline:
+                break
+            await asyncio.sleep(START_PACE)
+        return error
 
     def _count(self, name: str, error: str) -> None:
         before = self._checks[name]
         check = self._checks[name] = before.after(error)
         if check.up is before.up:
             return
+        self._changed[name] = time.monotonic()
         if check.up:
             log.info("check %s is up", name)
         else:

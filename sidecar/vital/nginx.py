@@ -1,4 +1,4 @@
-"""nginx as the daemon sees it: kept running with a valid configuration, reloaded when that changes."""
+"""nginx as the daemon sees it: kept running, and reloaded when its configuration changes."""
 
 import asyncio
 import logging
@@ -6,7 +6,6 @@ import signal
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from typing import Final
 
 from sidecar.core.nginx import advice
@@ -59,6 +58,7 @@ class Nginx:
                 graces=GRACES,
                 prepare=self._prepare,
                 on_line=self._on_line,
+                passthrough=True,
                 on_change=self._on_service,
             )
         )
@@ -89,7 +89,7 @@ class Nginx:
         """Ask nginx whether it answers; return what is wrong, or nothing."""
         master = self.supervisor.pid
         if master is None:
-            return self._config_error or "it does not run"
+            return self._config_error or self.supervisor.report().error or "it does not run"
         answer = await self._probe.ask(master, timeout=timeout)
         self._stub_status = answer.stub_status
         if not answer.error:

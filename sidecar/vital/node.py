@@ -118,13 +118,16 @@ class Node:
             now,
             index=self._identity.index,
             role=self.role,
-            masters=[self._index(peer) for peer in linked if peer.role is Role.MASTER and peer.vips],
+            masters=[
+                self._index(peer) for peer in linked if peer.role is Role.MASTER and peer.vips
+            ],
             adverts_heard=self._adverts_heard,
         )
         facts = Facts(
             role=self.role,
             hard=self._hard(),
-            soft=self._health.failing(hard=False),
+            # What fails everywhere must move nothing, so a peer gets the time to notice it too.
+            soft=self._health.failing(hard=False, lasting=self._health.concurrence),
             draining=self.draining or self.handing_over,
             aside=self._arbiter.aside,
             spurned=self._patience.spurned(now),

@@ -123,9 +123,9 @@ def test_a_node_with_a_broken_configuration_stays_up_and_says_why(
 ) -> None:
     pair = start(Plan())
     pair.wait_well(within=30)
+    good = pair.a.read("nginx.conf")
     pair.a.kill()
     pair.wait_held_by(pair.b)
-    good = pair.a.read("nginx.conf")
     pair.a.put("nginx.conf", BROKEN)
     pair.a.start()
     until("it says why", pair.a.problems, lambda codes: NGINX_CONFIG in codes, within=20)
@@ -135,7 +135,7 @@ def test_a_node_with_a_broken_configuration_stays_up_and_says_why(
     assert "nginx.conf" in status["nginx"]["config_error"]
     pair.b.kill()
     pair.b.start()
-    pair.wait_held_by(pair.b, within=20)
+    until("the other serves", pair.b.role, lambda role: role == "MASTER", within=20)
     pair.a.put("nginx.conf", good)
     pair.a.wait_ready(within=40)
     with client.load(pair.vip) as load:

@@ -18,6 +18,7 @@ from sidecar.host.paths import Paths
 from sidecar.host.supervise import Supervisor
 from sidecar.peers.mesh import Mesh
 from sidecar.programs import ssh
+from sidecar.programs.ssh_keys import keys
 
 PORT = 18730
 A, B = "127.0.0.11", "127.0.0.12"
@@ -57,7 +58,7 @@ def places(run: Path) -> Paths:
 @asynccontextmanager
 async def running(run: Path, own: str, peer: str, *, secret: str = SECRET) -> AsyncIterator[Node]:
     who, paths = identity(own, peer), places(run)
-    ssh.install(paths, who, secret=secret, port=PORT)
+    ssh.install(paths, who, keys=keys(secret), port=PORT)
     program, lines = ssh.sshd(paths), list[str]()
     program.on_line = lines.append
     node = Node(

@@ -3,7 +3,6 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.integration.nginx.certificate import make_pair
 from tests.integration.nginx.server import PATHS
 
 
@@ -18,9 +17,3 @@ def empty_place() -> Iterator[None]:
         else:
             path.unlink()
     shutil.rmtree(PATHS.run / "nginx", ignore_errors=True)
-
-
-@pytest.fixture
-def tls_pair() -> None:
-    """A certificate for app.test where a site looks for it."""
-    make_pair("app.test")

@@ -67,8 +67,9 @@ class Server:
     async def reload(self, timeout: float = 5.0) -> str:
         return await nginx.reload(self.master, self.emergencies, timeout=timeout)
 
-    def freeze(self) -> None:
+    async def freeze(self) -> None:
         self.child.kill_group(signal.SIGSTOP)
+        await until(lambda: not workers.alive(self.master))
 
     def thaw(self) -> None:
         self.child.kill_group(signal.SIGCONT)
@@ -94,7 +95,7 @@ def _ended(server: Server) -> bool:
 
 async def until(done: Callable[[], bool], seconds: float = 5.0) -> None:
     async with asyncio.timeout(seconds):
-        while not done():
+        while not done():  # nobody tells when a process is ready
             await asyncio.sleep(0.01)
 
 

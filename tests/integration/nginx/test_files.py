@@ -9,6 +9,7 @@ import pytest
 from sidecar.core.nginx import advice
 from sidecar.errors import ProgramError, SettingsError
 from sidecar.programs import nginx
+from tests.integration.nginx.certificate import make_pair
 from tests.integration.nginx.server import OWN, PATHS, get, render, running, write
 
 STOCK = PATHS.config / "nginx"
@@ -79,13 +80,13 @@ async def test_stock_files_get_the_owner_of_the_directory() -> None:
     PATHS.nginx.chmod(0o755)
 
 
-def test_a_directory_that_cannot_be_written_is_named(tmp_path: Path) -> None:
-    with pytest.raises(SettingsError, match="/proc/1: .*\n.*mount it writable"):
+def test_a_directory_that_cannot_be_written_is_named() -> None:
+    with pytest.raises(SettingsError, match=r"/proc/1: .*\n.*mount it writable"):
         nginx.install_stock(Path("/proc/1"), STOCK)
-    assert not list(tmp_path.iterdir())
 
 
-async def test_files_of_uid_1000_that_nobody_else_may_read_are_served(tls_pair: None) -> None:
+async def test_files_of_uid_1000_that_nobody_else_may_read_are_served() -> None:
+    make_pair("app.test")
     write("nginx.conf", OWN % "include conf.d/*.conf;")
     write(
         "conf.d/tls.conf",
@@ -113,10 +114,15 @@ async def test_the_configuration_that_debian_ships_works() -> None:
     assert any('"GET / HTTP/1.1" 200' in line for line in server.lines)
 
 
-async def test_the_user_of_the_official_image_is_explained() -> None:
+async def test_the_configuration_of_the_official_image_works() -> None:
     write("nginx.conf", OFFICIAL)
+    assert not await nginx.complaint()
+
+
+async def test_a_user_that_the_image_lacks_is_explained() -> None:
+    write("nginx.conf", OFFICIAL.replace("user  nginx", "user  http"))
     complaint = await nginx.complaint()
-    assert complaint.startswith('[emerg] getpwnam("nginx") failed')
+    assert complaint.startswith('[emerg] getpwnam("http") failed')
     assert complaint.endswith("/etc/nginx/nginx.conf:2")
     assert "www-data" in advice(complaint)
 

@@ -12,7 +12,7 @@ from sidecar.programs.nginx import workers
 from tests.integration.nginx.certificate import make_pair
 from tests.integration.nginx.server import OWN, PATHS, get, render, running, write
 
-SILENT = "server { listen unix:/run/ha/nginx/other; return 200 x; }"
+SILENT = "server { listen unix:/tmp/other.sock; return 200 x; }"
 """A configuration without our status server and without a TCP port."""
 
 
@@ -46,7 +46,7 @@ async def test_a_hung_nginx_is_noticed_and_a_thawed_one_is_well(
     asked = probe()
     async with running() as server:
         assert await well(asked, server.master)
-        server.freeze()
+        await server.freeze()
         assert not await well(asked, server.master)
         assert not await well(asked, server.master)
         server.thaw()
@@ -117,7 +117,7 @@ async def test_any_listener_answers_and_the_probe_leaves_no_access_log(listen: s
         before = len(server.lines)
         assert await well(asked, server.master)
         assert server.lines[before:] == []
-        server.freeze()
+        await server.freeze()
         assert not await well(asked, server.master)
 
 
@@ -136,7 +136,7 @@ async def test_a_listener_with_a_dead_upstream_does_not_stand_for_nginx() -> Non
         )
         assert not await server.reload()
         assert await well(asked, server.master)
-        server.freeze()
+        await server.freeze()
         assert not await well(asked, server.master)
 
 

@@ -102,6 +102,6 @@ async def test_a_stuck_worker_does_not_hide_that_the_new_one_serves() -> None:
 async def test_a_master_that_does_not_react_or_is_gone_is_a_failure() -> None:
     serve("first")
     async with running() as server:
-        server.freeze()
+        await server.freeze()
         assert "no worker" in await server.reload(timeout=0.3)
     assert await server.reload() == "nginx does not run"

@@ -109,16 +109,14 @@ async def test_a_site_speaks_tls_as_soon_as_it_has_a_certificate(application: Up
 
 
 async def test_an_https_application_gets_the_name_and_the_request() -> None:
-    make_pair("app.test")
+    pair = make_pair("app.test")
     seen: list[str | None] = []
 
     def remember(_socket: ssl.SSLObject, name: str | None, _context: ssl.SSLContext) -> None:
         seen.append(name)
 
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(
-        *(PATHS.nginx / "certs/app.test" / n for n in ("fullchain.pem", "privkey.pem"))
-    )
+    context.load_cert_chain(pair / "fullchain.pem", pair / "privkey.pem")
     context.sni_callback = remember
     served = Upstream()
     server = await asyncio.start_server(served.serve, "127.0.0.1", 0, ssl=context)

@@ -1,0 +1,51 @@
+"""`ha check`: everything that can be known before anything starts."""
+
+import asyncio
+from collections.abc import Iterator
+
+from sidecar.core.nginx import advice, problems
+from sidecar.core.report import Severity
+from sidecar.errors import ExitCode, ProgramError
+from sidecar.host.paths import Paths
+from sidecar.programs import nginx
+from sidecar.settings.describe import describe
+from sidecar.settings.load import Loaded
+from sidecar.startup import host_problems
+
+
+def check(loaded: Loaded) -> int:
+    """Print the settings with their sources and every problem; return 78 if one is an error."""
+    for line in describe(loaded):
+        print(line)
+    found = [*_host(), *_nginx(loaded)]
+    for severity, text in found:
+        print(f"\n{severity}: {text}")
+    errors = sum(severity is Severity.ERROR for severity, _ in found)
+    print(f"\n{errors} errors, {len(found) - errors} warnings")
+    return ExitCode.CONFIGURATION if errors else ExitCode.DONE
+
+
+def _host() -> Iterator[tuple[Severity, str]]:
+    return ((Severity.ERROR, problem) for problem in host_problems(Paths()))
+
+
+def _nginx(loaded: Loaded) -> Iterator[tuple[Severity, str]]:
+    """Give what is wrong with the configuration on disk, if the bundled nginx is to serve it."""
+    paths, settings = Paths(), loaded.settings
+    if not settings.nginx:
+        return
+    if not (paths.nginx / "nginx.conf").exists():
+        yield Severity.WARNING, f"{paths.nginx} has no nginx.conf: the stock files will be added"
+        return
+    try:
+        dump = asyncio.run(nginx.dump(paths.nginx))
+    except ProgramError as error:
+        yield Severity.ERROR, f"{error.message}\n    {error.hint or advice(error.message)}".rstrip()
+        return
+    for problem in problems(
+        dump,
+        directory=str(paths.run / "nginx"),
+        sites=bool(settings.sites),
+        vips=[vip.ip for vip in settings.vips],
+    ):
+        yield problem.severity, f"{problem.message}\n    {problem.hint}".rstrip()

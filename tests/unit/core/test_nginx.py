@@ -1,0 +1,113 @@
+from ipaddress import ip_address
+
+import pytest
+
+from sidecar.core.nginx import (
+    advice,
+    emergency,
+    first_emergency,
+    includes,
+    parse_stub_status,
+    problems,
+)
+from sidecar.core.report import Severity, StubStatus
+
+UNKNOWN = 'unknown directive "listne" in /etc/nginx/nginx.conf:2'
+RUN = "/run/ha/nginx"
+PAGE = (
+    "Active connections: 3 \n"
+    "server accepts handled requests\n"
+    " 16 15 31 \n"
+    "Reading: 0 Writing: 1 Waiting: 2 \n"
+)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        f"nginx: [emerg] {UNKNOWN}",
+        f"2026/11/23 12:49:51 [emerg] 12#12: {UNKNOWN}",
+        f"2026/11/23 12:49:51 [emerg] 12#12: *7 {UNKNOWN}\n",
+    ],
+)
+def test_an_emergency_is_said_without_time_and_process(line: str) -> None:
+    assert emergency(line) == f"[emerg] {UNKNOWN}"
+
+
+def test_only_emergencies_count() -> None:
+    assert not emergency("2026/11/23 12:49:51 [warn] 12#12: [emerg] is only mentioned")
+    assert not first_emergency(["", "nginx: configuration file test failed"])
+    assert first_emergency(["nginx: [warn] a", "nginx: [emerg] b", "nginx: [emerg] c"]) == (
+        "[emerg] b"
+    )
+
+
+@pytest.mark.parametrize(
+    ("complaint", "word"),
+    [
+        ('[emerg] getpwnam("nginx") failed in /etc/nginx/nginx.conf:2', "www-data"),
+        ("[emerg] bind() to 0.0.0.0:80 failed (98: Address already in use)", "ss -ltnp"),
+        ("[emerg] bind() to 192.0.2.1:80 failed (99: Cannot assign requested address)", "VIP"),
+        ("[emerg] bind() to 0.0.0.0:80 failed (13: Permission denied)", "NET_BIND_SERVICE"),
+        ('[emerg] host not found in upstream "x" in /etc/nginx/a.conf:1', "HA_SITES"),
+        ('[emerg] open() "/var/log/a" failed (30: Read-only file system)', "/dev/stdout"),
+        (f"[emerg] {UNKNOWN}", ""),
+    ],
+)
+def test_usual_complaints_come_with_a_way_out(complaint: str, word: str) -> None:
+    assert word in advice(complaint)
+    assert bool(word) == bool(advice(complaint))
+
+
+def test_the_counters_are_read() -> None:
+    assert parse_stub_status(PAGE) == StubStatus(
+        active=3, accepted=16, handled=15, requests=31, reading=0, writing=1, waiting=2
+    )
+
+
+@pytest.mark.parametrize("page", ["", "<html>", PAGE[:-10], f"x{PAGE}"])
+def test_another_page_is_not_taken_for_counters(page: str) -> None:
+    with pytest.raises(ValueError, match="stub_status"):
+        parse_stub_status(page)
+
+
+@pytest.mark.parametrize(
+    ("dump", "included"),
+    [
+        ("http {\n    include /run/ha/nginx/*.conf;\n}", True),
+        ('http { include "/run/ha/nginx/*.conf"; }', True),
+        ("http { include mime.types; include /run/ha/nginx/sites.conf; }", True),
+        ("http {\n    # include /run/ha/nginx/*.conf;\n}", False),
+        ("http {\n    include conf.d/*.conf; # include /run/ha/nginx/*.conf;\n}", False),
+        ("http { include /run/ha/nginx-other/*.conf; }", False),
+        ("", False),
+    ],
+)
+def test_our_include_is_found(dump: str, included: bool) -> None:  # a table
+    assert includes(dump, RUN) is included
+
+
+def test_a_configuration_that_uses_ours_and_listens_everywhere_has_no_problem() -> None:
+    dump = "http { include /run/ha/nginx/*.conf; server { listen 80; listen [::]:80 default_server;"
+    assert not list(problems(dump, directory=RUN, sites=True, vips=[ip_address("192.0.2.10")]))
+
+
+def test_what_is_lost_without_our_include_depends_on_the_settings() -> None:
+    (with_sites,) = problems("", directory=RUN, sites=True, vips=[])
+    (without,) = problems("", directory=RUN, sites=False, vips=[])
+    assert (with_sites.severity, without.severity) == (Severity.ERROR, Severity.WARNING)
+    assert "HA_SITES" in with_sites.message
+    assert "HA_SITES" not in without.message
+    assert RUN in without.hint
+
+
+@pytest.mark.parametrize(
+    "listen", ["192.0.2.10", "192.0.2.10:443 ssl", "[fd00::10]:80", "[fd00:0:0::10]"]
+)
+def test_a_listen_on_a_vip_is_a_problem_once(listen: str) -> None:
+    server = f"server {{ listen {listen}; listen unix:/x; listen 192.0.2.1:80; listen *:81; }}"
+    vips = [ip_address("192.0.2.10"), ip_address("fd00::10")]
+    dump = f"include {RUN}/*.conf; {server} {server}"
+    (problem,) = problems(dump, directory=RUN, sites=False, vips=vips)
+    assert problem.code == "nginx-listen-vip"
+    assert listen.split(maxsplit=1)[0] in problem.message
