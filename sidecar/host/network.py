@@ -77,7 +77,7 @@ class Network:
         """Give an address on `interface` a lifetime; one that is missing would be created."""
         options = {"valid_lft": seconds, "preferred_lft": seconds}
         if vip.version == 6:
-            # Deprecated at once, it never becomes a source address; a prefix route would outlive it.
+            # Deprecated at once: never a source address. A prefix route would outlive it.
             options |= {"preferred_lft": 0, "flags": _IFA_F_NODAD | _IFA_F_NOPREFIXROUTE}
         await self._change("replace", vip, interface, **options)
 

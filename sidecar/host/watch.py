@@ -81,7 +81,7 @@ async def changes(*roots: Path) -> AsyncIterator[None]:
 
 
 def signature(*roots: Path) -> Signature:
-    """Return what tells a changed tree from an unchanged one: every entry's inode, size and ctime."""
+    """Return what tells a changed tree from an unchanged one: inodes, sizes and ctimes."""
     return frozenset(entry for root in roots for entry in _walk(str(root)))
 
 
