@@ -100,6 +100,14 @@ async def run_module(
     return completed.stdout
 
 
+@dataclass(frozen=True, slots=True)
+class _Output:
+    """Our end of a pipe."""
+
+    stream: asyncio.StreamReader
+    transport: asyncio.ReadTransport
+
+
 class Child:
     """A long-running program whose output is handed on line by line.
 
@@ -110,13 +118,14 @@ class Child:
     def __init__(
         self,
         process: asyncio.subprocess.Process,
-        output: asyncio.StreamReader,
+        output: "_Output",
         on_line: Callable[[str], None],
     ) -> None:
         self._process = process
+        self._output = output
         self._on_line = on_line
         self.last_lines: deque[str] = deque(maxlen=LAST_LINES)
-        self._reader = asyncio.create_task(self._drain(output), name=f"output of {process.pid}")
+        self._reader = asyncio.create_task(self._drain(), name=f"output of {process.pid}")
 
     @classmethod
     async def start(
@@ -168,6 +177,7 @@ class Child:
         self.kill_group()
         await asyncio.wait([self._reader], timeout=1)
         self._reader.cancel()
+        self._output.transport.close()
 
     async def stop(self, *graces: tuple[Signals, float]) -> int:
         """Send each signal and wait its seconds, then kill the group; return the exit code."""
@@ -182,8 +192,8 @@ class Child:
         await self.finish()
         return code
 
-    async def _drain(self, stream: asyncio.StreamReader) -> None:
-        async for line in _lines(stream):
+    async def _drain(self) -> None:
+        async for line in _lines(self._output.stream):
             self.last_lines.append(line)
             self._on_line(line)
 
@@ -232,6 +242,7 @@ class Pipe:
                     pass
                 await self._reader
         self._reader.cancel()
+        self._output.transport.close()
 
     async def _keep_last(self, stream: asyncio.StreamReader) -> None:
         async for line in _lines(stream):
@@ -258,8 +269,8 @@ async def _lines(stream: asyncio.StreamReader) -> AsyncIterator[str]:
             yield line
 
 
-async def _open_output() -> tuple[asyncio.StreamReader, int]:
-    """Return a pipe's two ends: a stream for us, and a descriptor for a program to write to.
+async def _open_output() -> tuple["_Output", int]:
+    """Return a pipe's two ends: one for us, and a descriptor for a program to write to.
 
     A write to a full pipe fails at once instead of waiting: were we to hang, the program must not.
     """
@@ -269,10 +280,10 @@ async def _open_output() -> tuple[asyncio.StreamReader, int]:
         fcntl.fcntl(writer, fcntl.F_SETPIPE_SZ, _PIPE_SIZE)
     stream = asyncio.StreamReader(limit=_LINE_LIMIT)
     loop = asyncio.get_running_loop()
-    await loop.connect_read_pipe(
+    transport, _ = await loop.connect_read_pipe(
         lambda: asyncio.StreamReaderProtocol(stream), os.fdopen(reader, "rb", buffering=0)
     )
-    return stream, writer
+    return _Output(stream, transport), writer
 
 
 async def _start(

@@ -64,7 +64,7 @@ async def changes(*roots: Path) -> AsyncIterator[None]:
     """Give one item each time something below `roots` has changed and then been quiet."""
     while True:
         mute = await asyncio.to_thread(_mute, roots)
-        until = partial(_has_voice, roots)
+        until: Callable[[], bool] = partial(_has_voice, roots)
         if not mute:
             try:
                 async with aclosing(_told(roots)) as told:
