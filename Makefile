@@ -17,7 +17,7 @@ CONTAINER := docker run --rm --read-only --cap-drop ALL --security-opt no-new-pr
 	--tmpfs /run --tmpfs /tmp:exec --volume "$(CURDIR):/src:ro"
 TESTS := $(CONTAINER) --user "$(shell id -u):$(shell id -g)" --network none kiss-ha:test
 INTEGRATION := $(CONTAINER) $(addprefix --cap-add ,$(CAPABILITIES)) \
-	--tmpfs /etc/nginx --tmpfs /var/lib/ha --tmpfs /var/lib/nginx \
+	--tmpfs /etc/nginx --tmpfs /var/lib/ha --tmpfs /var/lib/nginx --tmpfs /small:size=1m \
 	--sysctl net.ipv4.ip_unprivileged_port_start=1024 \
 	--sysctl net.ipv6.conf.all.disable_ipv6=0 kiss-ha:test
 SCRIPTS := .ci/run $(wildcard config/bin/* scripts/*)

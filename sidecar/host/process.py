@@ -242,7 +242,6 @@ class Pipe:
                     pass
                 await self._reader
         self._reader.cancel()
-        self._output.transport.close()
 
     async def _keep_last(self, stream: asyncio.StreamReader) -> None:
         async for line in _lines(stream):

@@ -25,7 +25,7 @@ LINK_COMMAND: Final = "link"
 CONNECT_TIMEOUT: Final = 2
 """Seconds that a peer has to answer a new connection."""
 
-SHARED_SILENCE: Final = 6
+SHARED_SILENCE: Final = 8
 """Seconds without an answer after which a connection that is kept for bulk is given up."""
 
 _PRIVILEGE_SEPARATION: Final = Path("/run/sshd")
@@ -156,7 +156,8 @@ def keeping_command(paths: Paths, *, node: Address, peer: Address, port: int) ->
         "ControlMaster": "yes",
         "ControlPath": str(control_socket(paths, peer, port)),
         "ControlPersist": "no",
-        "ServerAliveInterval": str(SHARED_SILENCE // 3),
+        # It asks three times and then waits once more.
+        "ServerAliveInterval": str(SHARED_SILENCE // 4),
         "SessionType": "none",
     }
     return [*_client(paths, node, port, **options), "--", str(peer)]
