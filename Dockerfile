@@ -66,14 +66,18 @@ FROM build AS test
 # hadolint ignore=DL3008 # as above
 RUN apt-get update \
     && apt-get install --yes --no-install-recommends \
+        csync2 \
         curl \
+        lsyncd \
         make \
         nftables \
         procps \
         prometheus \
         shellcheck \
+        unison \
         wrk \
-    # promtool comes with prometheus, which itself is not needed.
+    # csync2, lsyncd and unison: what `make bench` measures beside us. promtool comes with
+    # prometheus, which itself is not needed.
     && apt-get clean && rm -rf /var/lib/apt/lists/* /usr/bin/prometheus /usr/share/prometheus
 COPY requirements-dev.lock /tmp/
 RUN --mount=type=secret,id=ca \

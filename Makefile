@@ -49,7 +49,7 @@ $(VENV)/stamp: requirements-e2e.lock
 	@touch $@
 
 .PHONY: demo
-demo: image test-image $(VENV)/stamp ## two nodes, a site on the VIP, one failover; leaves the pair running
+demo: image test-image $(VENV)/stamp ## two nodes: a failover, a site that spreads, a mistake that does not
 	@$(PYTHON) -m tests.demo up
 
 .PHONY: demo-down
@@ -89,8 +89,8 @@ e2e: image test-image $(VENV)/stamp ## tests with real failovers between contain
 	@$(PYTHON) -m pytest tests/e2e $(ARGS)
 
 .PHONY: bench
-bench: image test-image $(VENV)/stamp ## gaps, memory and throughput against a hand-written keepalived
-	@$(PYTHON) -m tests.bench
+bench: image test-image $(VENV)/stamp ## failover and sync beside what people use instead: ARGS=failover, ARGS=sync
+	@$(PYTHON) -m tests.bench $(ARGS)
 
 .PHONY: docs
 docs: test-image ## write the settings into README.md and .env.example

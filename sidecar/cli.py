@@ -5,18 +5,18 @@ A command imports what it needs when it runs, since `ha health` is started every
 # ruff: noqa: PLC0415 - the imports inside of functions, as said above
 
 import argparse
-import json
 import os
 import sys
-import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NoReturn, override
 
 from sidecar import __version__
 from sidecar.errors import ExitCode, SidecarError
+from sidecar.host.paths import Paths
 
 if TYPE_CHECKING:
+    from sidecar.settings.load import Loaded
     from sidecar.web.client import Control
 
 COMMANDS: Final[Mapping[str, str]] = {
@@ -28,6 +28,12 @@ COMMANDS: Final[Mapping[str, str]] = {
     "failover": "give the virtual address to another node now",
     "drain": "keep the virtual address away from this node until `resume`; survives restarts",
     "resume": "end `drain`",
+    "sync": "compare and sync the folders now, and say how they stand",
+    "history": "list the snapshots of the folders, newest first",
+    "diff": "show what differs: the folders and head, a snapshot and its parent, or two snapshots",
+    "rollback": "serve an earlier snapshot again, on every node",
+    "restore": "bring a file or directory of an earlier snapshot back, on every node",
+    "export": "write the files of a snapshot into a new directory",
     "secret": "print a new HA_SECRET",
     "version": "print the version",
 }
@@ -37,27 +43,37 @@ type Action = Callable[[argparse.Namespace], int]
 
 _PATIENCE: Final = 2.0
 """Seconds to wait for an answer; the image's HEALTHCHECK allows 3."""
-_ORDER_PATIENCE: Final = 60.0
-"""Seconds to wait for the end of a failover or a drain."""
-_WATCH_INTERVAL: Final = 1.0
+_ORDERS: Final[Mapping[str, tuple[float, Sequence[str]]]] = {
+    "failover": (60.0, ()),
+    "drain": (60.0, ()),
+    "resume": (60.0, ()),
+    "sync": (7200.0, ("dry_run",)),
+    "release": (60.0, ()),
+    "rollback": (7200.0, ("snapshot",)),
+    "restore": (7200.0, ("snapshot", "path")),
+}
+"""What the daemon carries out: seconds to wait for its end, and the options that go along.
 
-_TO_TOP: Final = "\x1b[H\x1b[J"
-"""Moves a terminal's cursor to the top left and clears the rest of the screen (ECMA-48)."""
+A sync may take as long as HA_SYNC_SOAK, which may be an hour.
+"""
 
 
-def main(arguments: Sequence[str] | None = None, *, socket: Path | None = None) -> int:
+def main(arguments: Sequence[str] | None = None, *, paths: Paths | None = None) -> int:
     """Run a command and return its exit code; `arguments` defaults to those of the process.
 
-    `socket` is the daemon's control socket, where it is not at its usual place.
+    `paths` tells where things lie, if not at their usual places.
     Raise SystemExit for `--help` and for wrong usage.
     """
-    options = _parser().parse_args(arguments, argparse.Namespace(socket=socket))
+    options = _parser().parse_args(arguments, argparse.Namespace(paths=paths or Paths()))
     try:
         code = _ACTIONS[options.command](options)
         sys.stdout.flush()
     except SidecarError as error:
         print(error, file=sys.stderr)
         return error.exit_code
+    except KeyboardInterrupt:
+        print("interrupted; what the daemon was told to do goes on", file=sys.stderr)
+        return ExitCode.NO
     except BrokenPipeError:  # as in `ha status | head -1`; the exit flushes once more
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return ExitCode.NO
@@ -67,54 +83,34 @@ def main(arguments: Sequence[str] | None = None, *, socket: Path | None = None) 
     return code
 
 
-def _run(_options: argparse.Namespace) -> int:
+def _run(options: argparse.Namespace) -> int:
     from sidecar.daemon import run
     from sidecar.host import log
-    from sidecar.settings.load import from_process
 
-    loaded = from_process()
+    loaded = _loaded(options)
     log.setup(loaded.settings)
     return run(loaded)
 
 
-def _check(_options: argparse.Namespace) -> int:
+def _check(options: argparse.Namespace) -> int:
     from sidecar.check import check
-    from sidecar.settings.load import from_process
 
-    return check(from_process())
+    return check(_loaded(options))
 
 
-def _render(_options: argparse.Namespace) -> int:
+def _render(options: argparse.Namespace) -> int:
     from sidecar.render import render
-    from sidecar.settings.load import from_process
 
-    for text in render(from_process()):
+    for text in render(_loaded(options)):
         print(text)
     return ExitCode.DONE
 
 
 def _status(options: argparse.Namespace) -> int:
-    control = _control(options)
-    if options.watch:
-        return _watch(control)
-    text = control.status()
-    print(text.rstrip() if options.json else _status_text(text))
-    return ExitCode.DONE
+    from sidecar import status
 
-
-def _watch(control: "Control") -> int:
-    """Print the status each second, at the top of the screen if it is one, until interrupted."""
-    top = _TO_TOP if sys.stdout.isatty() else "\n"
-    try:
-        while True:
-            try:
-                text = _status_text(control.status())
-            except SidecarError as error:
-                text = str(error)
-            print(f"{top}{text}", flush=True)
-            time.sleep(_WATCH_INTERVAL)
-    except KeyboardInterrupt:
-        return ExitCode.DONE
+    form = status.watch if options.watch else status.show_json if options.json else status.show
+    return form(_control(options))
 
 
 def _health(options: argparse.Namespace) -> int:
@@ -124,7 +120,41 @@ def _health(options: argparse.Namespace) -> int:
 
 
 def _order(options: argparse.Namespace) -> int:
-    print(_control(options, _ORDER_PATIENCE).order(options.command))
+    order = options.order if options.command == "sync" and options.order else options.command
+    patience, names = _ORDERS[order]
+    given = {name: getattr(options, name) for name in names}
+    print(_control(options, patience).order(order, **given))
+    return ExitCode.DONE
+
+
+def _history(options: argparse.Namespace) -> int:
+    from sidecar import past, status
+
+    try:
+        peers = status.ask(_control(options)).peers
+    except SidecarError:  # the history is here without a daemon too
+        peers = ()
+    heads = {peer.node: peer.state.head for peer in peers if peer.linked and peer.state}
+    settings = _loaded(options).settings
+    for line in past.show(settings, options.paths, heads, color=status.colored()):
+        print(line)
+    return ExitCode.DONE
+
+
+def _diff(options: argparse.Namespace) -> int:
+    from sidecar import past
+
+    names = [name for name in (options.first, options.second) if name is not None]
+    for line in past.diff(_loaded(options).settings, options.paths, names):
+        print(line)
+    return ExitCode.DONE
+
+
+def _export(options: argparse.Namespace) -> int:
+    from sidecar import past
+
+    settings = _loaded(options).settings
+    print(past.write(settings, options.paths, options.snapshot, options.directory))
     return ExitCode.DONE
 
 
@@ -149,6 +179,12 @@ _ACTIONS: Final[Mapping[str, Action]] = {
     "failover": _order,
     "drain": _order,
     "resume": _order,
+    "sync": _order,
+    "history": _history,
+    "diff": _diff,
+    "rollback": _order,
+    "restore": _order,
+    "export": _export,
     "secret": _secret,
     "version": _version,
 }
@@ -181,22 +217,40 @@ def _parser() -> argparse.ArgumentParser:
     forms = parsers["status"].add_mutually_exclusive_group()
     forms.add_argument("--json", action="store_true", help="print what /api/v1/status answers")
     forms.add_argument("--watch", action="store_true", help="print it again each second")
+    _add_sync_arguments(parsers)
     return parser
 
 
+def _add_sync_arguments(parsers: Mapping[str, argparse.ArgumentParser]) -> None:
+    which = "`head`, or the first digits of an id, 4 at least"
+    parsers["sync"].add_argument(
+        "--dry-run", action="store_true", help="only say what would be done"
+    )
+    parsers["sync"].add_argument(
+        "order", choices=["release"], nargs="?", help="let pass what is held as a likely accident"
+    )
+    for name in ("first", "second"):
+        parsers["diff"].add_argument(name, metavar="SNAPSHOT", nargs="?", help=which)
+    for name in ("rollback", "restore", "export"):
+        parsers[name].add_argument("snapshot", metavar="SNAPSHOT", help=which)
+    parsers["restore"].add_argument(
+        "path", metavar="PATH", help="absolute, or below a path of HA_SYNC_PATHS"
+    )
+    parsers["export"].add_argument(
+        "directory", metavar="DIR", type=Path, help="a new or empty directory in the container"
+    )
+
+
 def _control(options: argparse.Namespace, timeout: float = _PATIENCE) -> "Control":
-    from sidecar.host.paths import Paths
     from sidecar.web.client import Control
 
-    return Control(options.socket or Paths().control_socket, timeout=timeout)
+    return Control(options.paths.control_socket, timeout=timeout)
 
 
-def _status_text(status: str) -> str:
-    from sidecar.core.present import from_json, status_text
-    from sidecar.settings.early import wants_color
+def _loaded(options: argparse.Namespace) -> "Loaded":
+    from sidecar.settings.load import from_process
 
-    color = sys.stdout.isatty() and wants_color()
-    return status_text(from_json(json.loads(status)), color=color)
+    return from_process(options.paths)
 
 
 def _report_bug(command: str, error: Exception) -> None:

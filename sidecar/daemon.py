@@ -14,6 +14,7 @@ from contextlib import AsyncExitStack, suppress
 from typing import Any, Final
 
 from sidecar import __version__
+from sidecar.actions import Actions
 from sidecar.core.report import Report, Role
 from sidecar.core.settings import Identity, Settings
 from sidecar.errors import ExitCode, SidecarError
@@ -28,6 +29,8 @@ from sidecar.programs.ssh_keys import keys_from_aside
 from sidecar.settings.describe import describe
 from sidecar.settings.load import Loaded
 from sidecar.startup import identify, interface_of, prepare_host
+from sidecar.sync.served import ServedByHook, ServedByNginx
+from sidecar.sync.service import Sync
 from sidecar.vital.commands import Commands
 from sidecar.vital.health import Health, gateway_asker, url_asker
 from sidecar.vital.nginx import Nginx
@@ -44,7 +47,11 @@ READY_WITHIN: Final = 5.0
 LINKED_WITHIN: Final = 3.0
 """Seconds that keepalived's start waits for the links; a missing peer never blocks."""
 
+SYNCED_WITHIN: Final = 10.0
+"""Seconds that keepalived's start waits for what the linked peers have."""
+
 DUMP_EVERY: Final = 5.0
+FOLLOW_EVERY: Final = 2.0
 PUBLISH_EVERY: Final = 0.5
 
 RELEASED_WITHIN: Final = 2.0
@@ -123,12 +130,20 @@ class Daemon:
         self._parts = Parts()
         self._mesh = Mesh(identity, port=settings.link_port, paths=paths, on_change=self._on_peers)
         self._sshd = Supervisor(ssh.sshd(paths))
-        self._commands = Commands(self._node, settings.prefer)
+        served = (
+            ServedByNginx(self._nginx.serve_current, self._well)
+            if self._nginx is not None
+            else ServedByHook(settings.hook_sync)
+        )
+        self._sync = Sync(settings, identity, paths, served, on_change=self._on_head)
+        self._actions = Actions(Commands(self._node, settings.prefer), self._sync)
         self._vital: dict[str, asyncio.Task[None]] = {}
         self._rest: list[asyncio.Task[None]] = []
         self._ended = asyncio.Event()
         self._changed = asyncio.Event()
         self._keys_installed = asyncio.Event()
+        self._interface = ""
+        """What keepalived was last rendered for; empty while that is being found out."""
 
     async def run(self, stopping: asyncio.Task[bool]) -> int:
         """Start everything, wait for `stopping` or the end of a vital task, stop everything."""
@@ -143,6 +158,8 @@ class Daemon:
         return self._verdict()
 
     async def _start(self) -> None:
+        await self._sync.open()
+        self._on_head()
         if self._nginx is not None:
             self._keep_vital("nginx", self._nginx.supervisor.run())
         self._keep_vital("vip", self._vips.run())
@@ -161,6 +178,7 @@ class Daemon:
                 while not self._health.settled:
                     await asyncio.sleep(0.02)
         await self._mesh.wait_linked(LINKED_WITHIN)
+        await self._sync.wait_settled(SYNCED_WITHIN)
         preferred = {str(node) for node in self._settings.nodes[: self._identity.index]}
         with suppress(TimeoutError):
             async with asyncio.timeout(LINKED_WITHIN):
@@ -176,18 +194,18 @@ class Daemon:
         async with AsyncExitStack() as last:
             last.callback(self._vrrp.close)
             last.push_async_callback(_cancel, *self._rest)
-            keepalived_task = self._vital.pop("keepalived", None)
-            if keepalived_task is not None:
-                keepalived_task.cancel()
+            # It gives the VIP up at once and then needs a second more: nginx need not wait.
+            releasing = self._vital.get("keepalived")
+            if releasing is not None:
+                releasing.cancel()
                 if not await self._vips.gone(RELEASED_WITHIN):
                     await self._vips.release()
-            await _cancel(*self._vital.values())
-            if keepalived_task is not None:
-                await _cancel(keepalived_task)
+            await _cancel(*(task for task in self._vital.values() if task is not releasing))
+            await _cancel(*([releasing] if releasing else []))
 
     def report(self) -> Report:
         """Return everything known of this node now."""
-        return self._node.report([self._sshd.report()], self._parts.failures)
+        return self._node.report([self._sshd.report()], self._sync.report(), self._parts.failures)
 
     def _make_parts(self) -> dict[str, Callable[[], Awaitable[None]]]:
         settings, socket = self._settings, self._paths.control_socket
@@ -198,9 +216,12 @@ class Daemon:
             "publish": self._publish,
             "hooks": self._hooks.run,
             "http": lambda: app.serve(self.report, addresses=listen, port=settings.http_port),
-            "control": lambda: control.serve(self.report, self._commands, socket=socket),
+            "control": lambda: control.serve(self.report, self._actions, socket=socket),
             "dump": self._dump,
+            "sync": self._sync.run,
         }
+        if settings.interface is None:
+            parts["interface"] = self._follow_interface
         if self._nginx is not None:
             parts["watch"] = self._nginx.watch
         return parts
@@ -231,10 +252,26 @@ class Daemon:
                     await self._changed.wait()
 
     async def _render_keepalived(self) -> str:
-        interface = self._settings.interface or await interface_of(
+        self._interface = self._settings.interface or await interface_of(
             self._identity.node, self._network
         )
-        return keepalived.render(self._settings, self._identity, self._paths, interface)
+        return keepalived.render(self._settings, self._identity, self._paths, self._interface)
+
+    async def _follow_interface(self) -> None:
+        """Start keepalived anew when the node's address has moved to another interface."""
+        while True:
+            now = await interface_of(self._identity.node, self._network)
+            if self._interface not in ("", now):
+                log.warning("%s is on %s now: restarting keepalived", self._identity.node, now)
+                self._vrrp.restart()
+                self._interface = ""
+            await asyncio.sleep(FOLLOW_EVERY)
+
+    def _well(self) -> str:
+        """Tell what is wrong with nginx at this moment, for a configuration that is on trial."""
+        if self._nginx is not None and self._nginx.down:
+            return "nginx does not run"
+        return "nginx does not answer" if "nginx" in self._health.failing(hard=True) else ""
 
     def _make_health(self) -> Health:
         askers = {url: url_asker(url) for url in self._settings.check_urls}
@@ -256,6 +293,11 @@ class Daemon:
 
     def _on_peers(self) -> None:
         self._node.peers = self._mesh.peers()
+        self._sync.see(self._node.peers)
+        self._wake()
+
+    def _on_head(self) -> None:
+        self._node.head = self._sync.head
         self._wake()
 
     def _wake(self) -> None:

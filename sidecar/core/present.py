@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
+from sidecar.core.change import name
 from sidecar.core.plain import from_plain, to_plain
 from sidecar.core.report import (
     CheckReport,
@@ -16,6 +17,7 @@ from sidecar.core.report import (
     Severity,
     VipReport,
 )
+from sidecar.core.sync import PeerSync, SyncReport
 from sidecar.core.table import Cell, Colour, Row, table
 
 NOTHING: Final = Cell("-")
@@ -56,6 +58,7 @@ def status_text(report: Report, *, color: bool) -> str:
         table("VIP HERE LEASED", map(_vip, report.vips), color=color),
         table("CHECK RESULT KIND SAYS", map(_check, report.checks), color=color),
         table("PROCESS STATE PID RESTARTS FOR SAYS", processes, color=color),
+        _sync(report.sync, now, color=color) if report.sync is not None else "",
         _problems(report.problems, color=color),
     )
     return "\n\n".join(block for block in blocks if block)
@@ -75,6 +78,11 @@ def summary(node: NodeState) -> str:
     """Return the node's standing in one line."""
     held = f", holds {', '.join(node.vips)}" if node.vips else ""
     return f"{node.node} is {node.role}{held}{', draining' if node.draining else ''}"
+
+
+def short(snapshot: str) -> str:
+    """Return a snapshot's id as people read and type it."""
+    return snapshot[:12]
 
 
 def span(seconds: float) -> str:
@@ -152,6 +160,46 @@ def _process(process: ProcessReport, now: float) -> Row:
         Cell(span(now - process.since)) if process.since else NOTHING,
         Cell(process.error),
     )
+
+
+def _sync(sync: SyncReport, now: float, *, color: bool) -> str:
+    """Return where the folders stand; why so is among the problems."""
+    lines = [_sync_head(sync, now)]
+    if sync.draft:
+        lines.append(Cell(f"Draft: {_some([name(path, sync.paths) for path in sync.draft])}"))
+    if sync.holds:
+        reasons = dict.fromkeys(hold.reason for hold in sync.holds)
+        lines.append(Cell(f"Held: {', '.join(reasons)}", Colour.WARN))
+    if sync.rejected:
+        rejected = ", ".join(short(snapshot) for snapshot in sync.rejected)
+        lines.append(Cell(f"Rejected: {rejected}", Colour.BAD))
+    peers = (_peer_sync(peer, now) for peer in sync.peers)
+    return "\n".join(
+        [
+            *(line.painted(color=color) for line in lines),
+            *filter(None, [table("PEER SYNCED LAST SAYS", peers, color=color)]),
+        ]
+    )
+
+
+def _sync_head(sync: SyncReport, now: float) -> Cell:
+    head = f"snapshot {short(sync.head)}" if sync.head else "no snapshot yet"
+    check = f", next check in {span(sync.next_check - now)}" if sync.next_check else ""
+    took = f" (the last took {span(sync.last_duration)})" if sync.last_duration else ""
+    return Cell(f"Sync: {head} of {', '.join(sync.paths)}{check}{took}")
+
+
+def _some(items: Sequence[str]) -> str:
+    more = f" and {len(items) - 3} more" if items[3:] else ""
+    return f"{', '.join(items[:3])}{more}"
+
+
+def _peer_sync(peer: PeerSync, now: float) -> Row:
+    synced = UNKNOWN
+    if peer.in_sync is not None:
+        synced = Cell("yes", Colour.GOOD) if peer.in_sync else Cell("no", Colour.WARN)
+    last = f"{span(now - peer.last_success)} ago" if peer.last_success else "never"
+    return (Cell(peer.node), synced, Cell(last), Cell(peer.error))
 
 
 def _problems(problems: Sequence[Problem], *, color: bool) -> str:

@@ -6,7 +6,9 @@ The status page, the command line and the metrics all list the same.
 from collections.abc import Iterator
 from typing import Final
 
+from sidecar.core.change import name
 from sidecar.core.report import NodeState, PeerReport, Problem, Report, Role, ServiceState, Severity
+from sidecar.core.sync import PeerSync, SyncReport
 
 MOST_SKEW: Final = 2.0
 """Seconds of clock difference between nodes that are still fine."""
@@ -21,6 +23,7 @@ def find(report: Report) -> tuple[Problem, ...]:
         *_split_brain(report),
         *_checks(report),
         *_peers(report),
+        *(_sync(report.sync) if report.sync is not None else ()),
         *_maintenance(report),
         *_parts(report),
     )
@@ -131,6 +134,47 @@ def _disagreement(own: NodeState, peer: PeerReport, state: NodeState) -> Iterato
             message=f"the clock of {peer.node} differs by {peer.clock_skew:+.1f} s",
             hint="run a time service such as chrony or systemd-timesyncd on every host",
         )
+
+
+def _sync(sync: SyncReport) -> Iterator[Problem]:
+    if sync.draft_error:
+        yield _refused_draft(sync)
+    for snapshot, reason in sync.rejected.items():
+        yield Problem(
+            code="sync-rejected",
+            severity=Severity.ERROR,
+            message=f"this node cannot serve snapshot {snapshot[:12]} of its peers: {reason}",
+            hint="it serves what it had; correct the file, or what only this host lacks; "
+            "it is tried again by itself",
+        )
+    for hold in sync.holds:
+        yield Problem(
+            code="sync-held",
+            severity=Severity.WARNING,
+            message=f"sync waits ({hold.reason}): {hold.message}",
+            hint=hold.hint,
+        )
+    yield from (_failed_pull(peer) for peer in sync.peers if peer.in_sync is False and peer.error)
+
+
+def _refused_draft(sync: SyncReport) -> Problem:
+    some = name(sync.draft[0], sync.paths) if sync.draft else "what was edited here"
+    more = f" and {len(sync.draft) - 1} more" if sync.draft[1:] else ""
+    return Problem(
+        code="sync-draft",
+        severity=Severity.WARNING,
+        message=f"not accepted, and only on this node: {some}{more}: {sync.draft_error}",
+        hint="correct or undo it here; `ha diff` shows what differs",
+    )
+
+
+def _failed_pull(peer: PeerSync) -> Problem:
+    return Problem(
+        code="sync-failed",
+        severity=Severity.WARNING,
+        message=f"not in sync with {peer.node}: {peer.error}",
+        hint=peer.hint or "it is tried again by itself; the log has each try",
+    )
 
 
 def _maintenance(report: Report) -> Iterator[Problem]:

@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from sidecar.core.sync import SyncReport
+
 
 class Role(StrEnum):
     """The VRRP state of the node (RFC 5798 §6.4, and keepalived's FAULT)."""
@@ -209,6 +211,7 @@ class Report:
     checks: tuple[CheckReport, ...] = ()
     vrrp: VrrpReport | None = None
     nginx: NginxReport = NginxReport(enabled=False)
+    sync: SyncReport | None = None
     role_changes: Mapping[str, int] = field(default_factory=dict)
     """Number of changes to each role since the start."""
     part_failures: Mapping[str, int] = field(default_factory=dict)

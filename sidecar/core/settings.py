@@ -54,6 +54,15 @@ class Settings:
     check_timeout: float
     check_fall: int
     check_rise: int
+    sync_paths: tuple[str, ...]
+    """Directories, absolute and normalised, sorted; none lies below another one."""
+    sync_schedule: str | None
+    """Cron expression of the full check, in `timezone`; None: never."""
+    sync_on_change: bool
+    sync_soak: float
+    sync_exclude: tuple[str, ...]
+    """Patterns beside those of `core.exclude.DEFAULT_EXCLUDE`."""
+    sync_keep: int
     link_port: int
     """HA_SYNC_PORT: where the nodes' sshd listens."""
     http_port: int
@@ -62,6 +71,7 @@ class Settings:
     hook_master: str
     hook_backup: str
     hook_fault: str
+    hook_sync: str
     log_level: str
     log_format: LogFormat
     timezone: str

@@ -5,6 +5,8 @@ import tempfile
 from contextlib import suppress
 from pathlib import Path
 
+from sidecar.core.exclude import TEMPORARY
+
 
 def write(path: Path, content: str | bytes, *, mode: int = 0o644, durable: bool = False) -> bool:
     """Replace `path` by `content` in one step and return whether that changed anything.
@@ -16,7 +18,7 @@ def write(path: Path, content: str | bytes, *, mode: int = 0o644, durable: bool 
         if path.read_bytes() == data and path.stat().st_mode & 0o7777 == mode:
             return False
     path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=TEMPORARY)
     temporary = Path(name)
     try:
         with os.fdopen(descriptor, "wb") as file:

@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 STABLE_AFTER: Final = 1.0
 """Seconds of life after which a program counts as running."""
 
-RESET_AFTER: Final = 30.0
+RESET_AFTER: Final = 10.0
 """Seconds of life after which earlier failures are forgotten."""
 
 

@@ -18,6 +18,7 @@ from typing import Final
 from watchfiles import watch
 from watchfiles.main import FileChange
 
+from sidecar.core.exclude import TEMPORARY
 from sidecar.host.mounts import containing, mounts
 
 SETTLE: Final = 0.5
@@ -78,6 +79,7 @@ async def changes(*roots: Path) -> AsyncIterator[None]:
             async with aclosing(_seen(roots, until)) as seen:
                 async for _ in seen:
                     yield
+            yield
 
 
 def signature(*roots: Path) -> Signature:
@@ -189,6 +191,9 @@ def _walk(directory: str) -> Iterator[tuple[str, int, int, int]]:
             status = entry.stat(follow_symlinks=False)
         except OSError:
             continue
-        yield entry.path, status.st_ino, status.st_size, status.st_ctime_ns
         if entry.is_dir(follow_symlinks=False):
+            # Its times change with temporary files; what comes and goes in it is seen below.
+            yield entry.path, status.st_ino, status.st_mode, 0
             yield from _walk(entry.path)
+        elif not entry.name.startswith(TEMPORARY):
+            yield entry.path, status.st_ino, status.st_size, status.st_ctime_ns

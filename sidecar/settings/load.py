@@ -24,9 +24,9 @@ class Loaded:
     sources: Mapping[str, Source]
 
 
-def from_process() -> Loaded:
+def from_process(paths: Paths) -> Loaded:
     """Return the settings that this process's environment makes; raise SettingsError."""
-    return load(os.environ, config_file=Paths().config / "sidecar.yaml")
+    return load(os.environ, config_file=paths.config / "sidecar.yaml")
 
 
 def load(environment: Mapping[str, str], *, config_file: Path) -> Loaded:

@@ -19,8 +19,19 @@ def broken(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     for vip in vips:
         if vip.ip in nodes:
             yield "vips", f"'{vip.ip}' is in HA_NODES too; a VIP is an address that no host has"
+    for pattern in values.get("sync_exclude", ()):
+        for path in values.get("sync_paths", ()):
+            if f"{pattern}/".startswith(f"{path}/"):
+                yield "sync_exclude", _from_the_top(pattern, path)
     if "link_port" in values and values["link_port"] == values.get("http_port"):
         yield "link_port", "HA_HTTP_PORT is the same"
+
+
+def _from_the_top(pattern: str, path: str) -> str:
+    inside = pattern.removeprefix(path)
+    if not inside.strip("/"):
+        return f"'{pattern}' is one of HA_SYNC_PATHS: leave it out there"
+    return f"'{pattern}' has to begin at the top of {path}: write '{inside}'"
 
 
 def router_id(vip: Interface) -> int:

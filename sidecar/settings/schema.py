@@ -10,7 +10,7 @@ from enum import StrEnum
 from typing import Any, Final
 
 from sidecar.core.settings import LogFormat, Prefer
-from sidecar.settings import network, parse
+from sidecar.settings import network, parse, sync
 from sidecar.settings.parse import written
 
 
@@ -202,6 +202,69 @@ SCHEMA: Final = (
         example="3",
     ),
     Row(
+        variable="HA_SYNC_PATHS",
+        field="sync_paths",
+        parse=sync.paths,
+        default="/etc/nginx",
+        meaning="Directories that are kept the same on every node, in both directions; one set",
+        allowed=(
+            "absolute paths, comma separated, none below another one; not `/` and not those of "
+            "the system or of kiss-ha itself"
+        ),
+        example="/etc/nginx,/srv/www",
+    ),
+    Row(
+        variable="HA_SYNC_SCHEDULE",
+        field="sync_schedule",
+        parse=sync.schedule,
+        show=lambda schedule: schedule or sync.OFF,
+        default="*/5 * * * *",
+        meaning="When everything is read and compared, whatever was noticed before; in the zone TZ",
+        allowed="a cron expression of five fields, or `off`",
+        example="30 3 * * *",
+    ),
+    Row(
+        variable="HA_SYNC_ON_CHANGE",
+        field="sync_on_change",
+        parse=parse.boolean,
+        default="on",
+        meaning="Sync as soon as a file changes; `off` leaves it to HA_SYNC_SCHEDULE and `ha sync`",
+        allowed=_BOOLEAN,
+        example="off",
+    ),
+    Row(
+        variable="HA_SYNC_SOAK",
+        field="sync_soak",
+        parse=parse.duration("0s", "1h"),
+        default="2s",
+        meaning="How long a change must serve well on its node before the others may have it",
+        allowed="`0s` to `1h`; a plain number is seconds",
+        example="30s",
+    ),
+    Row(
+        variable="HA_SYNC_EXCLUDE",
+        field="sync_exclude",
+        parse=sync.exclude,
+        computed="editor droppings",
+        meaning=(
+            "What else is left alone, beside what editors drop (`*.swp`, `*~`, `*.tmp`, `.git/` …)"
+        ),
+        allowed=(
+            "patterns as of rsync, comma separated: `*.bak` anywhere, `cache/` a directory, "
+            "`/old` with a leading slash only at the top of a path of HA_SYNC_PATHS"
+        ),
+        example="*.bak,/cache/",
+    ),
+    Row(
+        variable="HA_SYNC_KEEP",
+        field="sync_keep",
+        parse=parse.integer(1, 10_000),
+        default="50",
+        meaning="How many snapshots are kept with their files, to go back to",
+        allowed="1 to 10000",
+        example="200",
+    ),
+    Row(
         variable="HA_SYNC_PORT",
         field="link_port",
         parse=parse.integer(1, 65535),
@@ -251,6 +314,17 @@ SCHEMA: Final = (
         meaning="Command to run when this node becomes FAULT",
         allowed=_COMMAND,
         example="sh /var/lib/ha/notify.sh fault",
+    ),
+    Row(
+        variable="HA_HOOK_SYNC",
+        field="hook_sync",
+        parse=parse.command,
+        meaning=(
+            "With HA_NGINX=off: command to run when a peer's change has been put in place, such as "
+            "the reload of your service; if it fails, the change is refused and undone"
+        ),
+        allowed=_COMMAND,
+        example="sh /var/lib/ha/reload.sh",
     ),
     Row(
         variable="LOG_LEVEL",

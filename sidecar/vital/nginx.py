@@ -14,7 +14,7 @@ from sidecar.core.settings import Settings
 from sidecar.host import files
 from sidecar.host.paths import Paths
 from sidecar.host.supervise import Program, Supervisor
-from sidecar.host.watch import changes
+from sidecar.host.watch import Signature, changes, signature
 from sidecar.programs import nginx
 from sidecar.programs.nginx import workers
 
@@ -51,6 +51,8 @@ class Nginx:
         self._without_workers_since: float | None = time.monotonic()
         self._silent_since: float | None = None
         self._reloading = asyncio.Lock()
+        self._served: Signature | None = None
+        """What lay on the disk when nginx last read it."""
         self.supervisor = Supervisor(
             Program(
                 name="nginx",
@@ -102,29 +104,41 @@ class Nginx:
             self.supervisor.kill()
         return answer.error
 
-    async def reload(self) -> str:
-        """Make nginx serve what is on disk; return why it does not, or nothing.
+    async def serve_current(self) -> str:
+        """Make nginx serve what is on disk if it does not yet; return why it does not.
 
         Whatever goes wrong, nginx goes on with the configuration that it has.
         """
         async with self._reloading:
-            self._render()
-            error = await nginx.complaint(self._paths.nginx)
-            master = self.supervisor.pid
-            if not error and master is not None:
-                error = await nginx.reload(master, self._emergencies)
-            if master is not None:
-                self._reloads["failure" if error else "success"] += 1
-            self._judge(error)
+            found = await asyncio.to_thread(signature, self._paths.nginx)
+            if found == self._served and not self._config_error:
+                return ""
+            error = await self._reload()
+            if not error:
+                self._served = found
             return error
 
     async def watch(self) -> None:
         """Reload whenever something below the configuration directory changes."""
         self._certificates = await nginx.certificates(self._paths.nginx)
         async for _ in changes(self._paths.nginx):
-            if self.supervisor.pid is not None and not await self.reload():
-                log.info("reloaded: the new configuration is served")
+            if self.supervisor.pid is not None:
+                await self.serve_current()
             self._certificates = await nginx.certificates(self._paths.nginx)
+
+    async def _reload(self) -> str:
+        self._render()
+        error = await nginx.complaint(self._paths.nginx)
+        master = self.supervisor.pid
+        if master is None:  # `_prepare` looks for itself
+            return error or "nginx does not run"
+        if not error:
+            error = await nginx.reload(master, self._emergencies)
+        self._reloads["failure" if error else "success"] += 1
+        self._judge(error)
+        if not error:
+            log.info("reloaded: the new configuration is served")
+        return error
 
     async def _prepare(self) -> None:
         """Wait until there is a configuration that nginx accepts."""
@@ -132,10 +146,12 @@ class Nginx:
         for path in nginx.install_stock(self._paths.nginx, self._paths.config / "nginx"):
             log.info("added the stock file %s", path)
         while True:
+            found = await asyncio.to_thread(signature, self._paths.nginx)
             self._render()
             error = await nginx.complaint(self._paths.nginx)
             self._judge(error)
             if not error:
+                self._served = found
                 return
             self._on_change()
             await asyncio.sleep(RETRY_EVERY)

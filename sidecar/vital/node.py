@@ -23,6 +23,7 @@ from sidecar.core.report import (
     VrrpReport,
 )
 from sidecar.core.settings import Identity, Settings
+from sidecar.core.sync import SyncReport
 from sidecar.host import files
 from sidecar.host.network import hears_adverts
 from sidecar.host.paths import Paths
@@ -77,6 +78,8 @@ class Node:
         self.draining = self._drain_flag.exists()
         self.peers: tuple[PeerReport, ...] = ()
         self.vrrp_report: VrrpReport | None = None
+        self.head: str | None = None
+        """Id of the snapshot that is live here."""
 
     @property
     def role(self) -> Role:
@@ -160,11 +163,15 @@ class Node:
             draining=self.draining,
             yielding=self.verdict.yielding,
             settings=self._digest,
+            head=self.head,
             clock=time.time(),
         )
 
     def report(
-        self, other_processes: Sequence[ProcessReport], part_failures: Mapping[str, int]
+        self,
+        other_processes: Sequence[ProcessReport],
+        sync: SyncReport,
+        part_failures: Mapping[str, int],
     ) -> Report:
         """Return everything known of this node, with what the daemon knows of its other parts."""
         supervisors = [self._vrrp.supervisor, *([self._nginx.supervisor] if self._nginx else [])]
@@ -181,6 +188,7 @@ class Node:
             checks=self._health.report(),
             vrrp=self.vrrp_report,
             nginx=self._nginx.report() if self._nginx else NginxReport(enabled=False),
+            sync=sync,
             role_changes=dict(self._vrrp.role_changes),
             part_failures=dict(part_failures),
         )

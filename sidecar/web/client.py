@@ -33,12 +33,12 @@ class Control:
             raise SidecarError(f"cannot get the status: HTTP {status}", _SEE_LOG)
         return body
 
-    def order(self, action: str) -> str:
-        """Perform `failover`, `drain` or `resume` and return the sentence to print.
+    def order(self, action: str, **given: object) -> str:
+        """Perform an action of `web.control.Actions` and return the text to print.
 
         Raise RefusedError if the answer is no, SidecarError if it failed.
         """
-        status, body = self._ask("POST", f"/{action}")
+        status, body = self._ask("POST", f"/{action}", json.dumps(given))
         answer = _object(body)
         message = str(answer.get("message") or f"cannot {action}: HTTP {status}")
         if status == HTTPStatus.OK:
@@ -46,10 +46,10 @@ class Control:
         hint = str(answer.get("hint", _SEE_LOG))
         raise (RefusedError if status == HTTPStatus.CONFLICT else SidecarError)(message, hint)
 
-    def _ask(self, method: str, target: str) -> tuple[int, str]:
+    def _ask(self, method: str, target: str, given: str | None = None) -> tuple[int, str]:
         connection = _UnixConnection(self._path, self._timeout)
         try:
-            connection.request(method, target)
+            connection.request(method, target, given)
             response = connection.getresponse()
             return response.status, response.read().decode()
         except (FileNotFoundError, ConnectionRefusedError):

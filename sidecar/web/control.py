@@ -1,11 +1,12 @@
 """The HTTP server on the control socket: what the command line asks and orders."""
 
 import asyncio
+import json
 from collections.abc import Awaitable, Callable
 from functools import partial
 from http import HTTPStatus
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from aiohttp import web
 
@@ -26,6 +27,18 @@ class Actions(Protocol):
     async def resume(self) -> str:
         """End `drain`."""
 
+    async def sync(self, *, dry_run: bool) -> str:
+        """Compare the folders now and sync them; with `dry_run` only tell what would be done."""
+
+    async def release(self) -> str:
+        """Let pass what the guards of sync hold at this moment."""
+
+    async def rollback(self, snapshot: str) -> str:
+        """Make an earlier state the live one, on every node; `snapshot` is as a person names it."""
+
+    async def restore(self, snapshot: str, path: str) -> str:
+        """Make what an earlier state had at and below `path` live, on every node."""
+
 
 def control_app(report: Callable[[], Report], actions: Actions) -> web.Application:
     """Return the application that shows what `report` returns and performs `actions`."""
@@ -36,6 +49,18 @@ def control_app(report: Callable[[], Report], actions: Actions) -> web.Applicati
     async def status(_request: web.Request) -> web.Response:
         return status_response(report())
 
+    async def sync(request: web.Request) -> web.Response:
+        given = await _given(request, dry_run=bool)
+        return await _perform(partial(actions.sync, **given), request)
+
+    async def rollback(request: web.Request) -> web.Response:
+        given = await _given(request, snapshot=str)
+        return await _perform(partial(actions.rollback, **given), request)
+
+    async def restore(request: web.Request) -> web.Response:
+        given = await _given(request, snapshot=str, path=str)
+        return await _perform(partial(actions.restore, **given), request)
+
     return make_app(
         [
             web.get("/readyz", readyz),
@@ -43,6 +68,10 @@ def control_app(report: Callable[[], Report], actions: Actions) -> web.Applicati
             web.post("/failover", partial(_perform, actions.failover)),
             web.post("/drain", partial(_perform, actions.drain)),
             web.post("/resume", partial(_perform, actions.resume)),
+            web.post("/sync", sync),
+            web.post("/release", partial(_perform, actions.release)),
+            web.post("/rollback", rollback),
+            web.post("/restore", restore),
         ]
     )
 
@@ -56,6 +85,17 @@ async def serve(report: Callable[[], Report], actions: Actions, *, socket: Path)
     site = partial(web.UnixSite, path=str(socket))
     async with listening(control_app(report, actions), [site], hint=hint):
         await asyncio.Event().wait()
+
+
+async def _given(request: web.Request, **kinds: type) -> dict[str, Any]:
+    """Return the fields of the body, which are `kinds`; raise HTTPBadRequest for anything else."""
+    try:
+        given = json.loads(await request.read())
+    except ValueError:
+        given = None
+    if not isinstance(given, dict) or {name: type(given[name]) for name in given} != kinds:
+        raise web.HTTPBadRequest
+    return given
 
 
 async def _perform(action: Callable[[], Awaitable[str]], _request: web.Request) -> web.Response:

@@ -27,6 +27,7 @@ COLLECTORS: Final[Mapping[str, MakeMetrics]] = {
     "checks": own_metrics.checks,
     "processes": own_metrics.processes,
     "peers": own_metrics.peers,
+    "sync": own_metrics.sync,
     "problems": own_metrics.problems,
     "configuration": own_metrics.configuration,
     "nginx": exporter_metrics.nginx,

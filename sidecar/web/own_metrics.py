@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from prometheus_client.metrics_core import Metric
 
 from sidecar.core.report import Report, Role, ServiceState
+from sidecar.core.sync import RESULTS
 from sidecar.web.families import ONE, counter, gauge
 
 
@@ -39,6 +40,31 @@ def peers(report: Report) -> Iterator[Metric]:
     skew = {(peer.node,): peer.clock_skew for peer in report.peers if peer.clock_skew is not None}
     yield gauge("ha_peer_up", "The link to the peer is alive", "peer", up)
     yield gauge("ha_peer_clock_skew_seconds", "Clock of the peer minus ours", "peer", skew)
+
+
+def sync(report: Report) -> Iterator[Metric]:
+    """Yield how the folders stand to those of the peers."""
+    if (now := report.sync) is None:
+        return
+    same = {(peer.node,): peer.in_sync for peer in now.peers if peer.in_sync is not None}
+    runs = {
+        (peer.node, result): peer.runs.get(result, 0) for peer in now.peers for result in RESULTS
+    }
+    success = {(peer.node,): peer.last_success for peer in now.peers if peer.last_success}
+    held = {(hold.reason,): 1.0 for hold in now.holds}
+    head = {(now.head,): 1.0} if now.head else {}
+    duration = {ONE: now.last_duration} if now.last_duration else {}
+    next_check = {ONE: now.next_check} if now.next_check else {}
+    yield gauge("ha_in_sync", "The peer has the same snapshot", "peer", same)
+    yield counter("ha_sync_runs", "Looks at the peer's snapshot by result", "peer result", runs)
+    yield gauge("ha_sync_last_success_timestamp_seconds", "Last look that worked", "peer", success)
+    yield gauge("ha_sync_duration_seconds", "Duration of the last full check", "", duration)
+    yield gauge("ha_sync_held", "A change waits for a person", "reason", held)
+    yield counter(
+        "ha_sync_conflicts", "Paths that were edited on two nodes at once", "", {ONE: now.conflicts}
+    )
+    yield gauge("ha_snapshot_info", "Snapshot that is live here", "id", head)
+    yield gauge("ha_schedule_next_timestamp_seconds", "Next full check", "", next_check)
 
 
 def problems(report: Report) -> Iterator[Metric]:

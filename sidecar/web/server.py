@@ -14,7 +14,8 @@ from sidecar.errors import SidecarError
 
 MakeSite = Callable[[web.AppRunner], web.BaseSite]
 
-_MAX_BODY: Final = 1024
+_MAX_BODY: Final = 32 * 1024
+"""Bytes of what an order is given: the longest path, every character escaped."""
 _MAX_LINE: Final = 4096
 """Bytes of a request's first line and of each header."""
 _SHUTDOWN_SECONDS: Final = 1.0

@@ -1,1 +1,1 @@
-"""Our node beside keepalived as it is usually written by hand, in one run."""
+"""Our nodes beside what people use instead, in one run."""

@@ -1,139 +1,29 @@
-"""`python -m tests.bench`: what a failover costs, ours beside the hand-written pair."""
+"""`python -m tests.bench [failover] [sync]`: ours beside what people use instead; or both."""
 
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
-from functools import partial
-from statistics import median
 from typing import Final
 
-from tests.bench import measure
-from tests.bench.handwritten import NGINX, handwritten
-from tests.cluster.cluster import Cluster
-from tests.cluster.node import Plan
+from tests.bench import failover, sync
 from tests.cluster.world import World
 
-ROUNDS: Final = 5
+TABLES: Final = {"failover": failover.run, "sync": sync.run}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Row:
-    """A line of the table; `ratio` is theirs to ours for times, ours to theirs for rates."""
-
-    what: str
-    ours: str
-    theirs: str = "-"
-    ratio: str = ""
-    aim: str = ""
-
-
-@contextmanager
-def ours(world: World) -> Iterator[Cluster]:
-    """Give our pair, with the site as a user would write it."""
-    with cleared(world):
-        cluster = world.cluster(Plan())
-        cluster.up()
-        cluster.wait_well(within=30)
-        yield cluster
-
-
-@contextmanager
-def theirs(world: World) -> Iterator[Cluster]:
-    """Give the hand-written pair."""
-    with cleared(world):
-        yield handwritten(world)
-
-
-@contextmanager
-def cleared(world: World) -> Iterator[None]:
-    """Remove the nodes afterwards."""
-    try:
-        yield
-    finally:
-        world.clear()
-
-
-def gaps(what: str, own: Sequence[float], other: Sequence[float], aim: str) -> Row:
-    """Return the row of a gap that was measured several times."""
-    return Row(
-        what=what,
-        ours=shown(own),
-        theirs=shown(other),
-        ratio=f"{median(other) / median(own):.0f}x",
-        aim=aim,
-    )
-
-
-def shown(seconds: Sequence[float]) -> str:
-    """Return the median and the worst of several times."""
-    return f"{median(seconds) * 1000:.0f} ms (max {max(seconds) * 1000:.0f})"
-
-
-def run(world: World) -> list[Row]:
-    """Measure everything and return the table."""
-    say("the hand-written pair: crash, handover, dead nginx")
-    with theirs(world) as cluster:
-        client = world.client
-        crash = repeat(partial(measure.crash, cluster, client))
-        planned = repeat(partial(measure.stop, cluster, client))
-        dead = repeat(partial(measure.dead_nginx, cluster, client))
-    say("our pair: crash, handover, dead nginx, idle, throughput")
-    with ours(world) as cluster:
-        idle = measure.idle(cluster.backup)
-        own_crash = repeat(partial(measure.crash, cluster, client))
-        own_stop = repeat(partial(measure.stop, cluster, client))
-        own_planned = repeat(partial(measure.failover, cluster, client))
-        own_dead = repeat(partial(measure.dead_nginx, cluster, client))
-    with cleared(world):
-        through_vip, plain = measure.throughput(world, NGINX)
-    return [
-        gaps("crash of the MASTER", own_crash, crash, "≤ 350 ms"),
-        gaps("planned: ha failover, docker stop", own_planned, planned, "≤ 50 ms"),
-        gaps("planned: docker stop, both", own_stop, planned, "≤ 50 ms"),
-        gaps("nginx killed", own_dead, dead, "≤ 100 ms"),
-        Row(what="resident memory of our Python", ours=f"{idle.memory:.0f} MB", aim="≤ 60 MB"),
-        Row(what="idle CPU of our Python", ours=f"{idle.cpu:.2f} % of a core", aim="≤ 1 %"),
-        Row(
-            what="requests per second, plain nginx beside",
-            ours=f"{through_vip:.0f}",
-            theirs=f"{plain:.0f}",
-            ratio=f"{through_vip / plain:.2f}x",
-            aim="≥ 0.98x",
-        ),
-    ]
-
-
-def repeat(once: Callable[[], float]) -> list[float]:
-    """Measure several times."""
-    return [once() for _ in range(ROUNDS)]
-
-
-def table(rows: Sequence[Row]) -> str:
-    """Return the rows as aligned text."""
-    head = Row(what="", ours="kiss-ha", theirs="by hand", ratio="ratio", aim="aim")
-    cells = [(r.what, r.ours, r.theirs, r.ratio, r.aim) for r in (head, *rows)]
-    widths = [max(len(line[column]) for line in cells) for column in range(5)]
-    return "\n".join(
-        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
-        for line in cells
-    )
-
-
-def say(text: str) -> None:
-    """Tell what goes on, beside the table."""
-    print(text, file=sys.stderr, flush=True)
-
-
-def main() -> None:
-    """Measure in a world of its own and print the table."""
+def main() -> int:
+    """Measure in a world of its own, print the tables and return the exit code."""
+    chosen = sys.argv[1:] or list(TABLES)
+    if not set(chosen) <= TABLES.keys():
+        print("usage: python -m tests.bench [failover] [sync]", file=sys.stderr)
+        return 64
     world = World(f"kiss-ha-bench-{os.getpid()}")
     try:
         world.up()
-        print(table(run(world)))
+        for name in chosen:
+            print(TABLES[name](world), flush=True)
     finally:
         world.down()
+    return 0
 
 
-main()
+sys.exit(main())

@@ -4,11 +4,16 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, Final, TypeVar
 
+from tests.cluster.folder import Tree
 from tests.cluster.host import Network
 from tests.cluster.node import Node
 from tests.cluster.wait import until
+
+T = TypeVar("T")
+
+NOT_SETTLED: Final = "not settled"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,6 +87,19 @@ class Cluster:
         for node in self.nodes:
             until(f"all is well on {node}", node.status, self._is_well, within=within)
 
+    def wait_in_sync(self, *nodes: Node, within: float = 15) -> Tree:
+        """Wait until nodes (all of them, if none is named) serve the same; return that tree.
+
+        Nothing is left to accept, the snapshot is the same, and so is every byte on the disk.
+        """
+        asked = nodes or self.nodes
+        return until(
+            f"{', '.join(map(str, asked))} are in sync",
+            lambda: _each(_served_tree, asked),
+            lambda seen: all(one == seen[0] and one[0] != NOT_SETTLED for one in seen),
+            within=within,
+        )[0][1]
+
     def _wait_held(self, how: str, accept: Callable[[list[Node]], bool], within: float) -> None:
         for vip in self.vips:
             until(f"{vip} is held {how}", partial(self.holders, vip), accept, within=within)
@@ -103,6 +121,13 @@ class Cluster:
         )
 
 
-def _each(action: Callable[[Node], None], nodes: Iterable[Node]) -> None:
+def _each(action: Callable[[Node], T], nodes: Iterable[Node]) -> list[T]:
     with ThreadPoolExecutor() as pool:
-        list(pool.map(action, nodes))
+        return list(pool.map(action, nodes))
+
+
+def _served_tree(node: Node) -> tuple[str | None, Tree]:
+    """Return the snapshot that a node serves, if that is all it knows of, and what lies there."""
+    sync = node.sync()
+    settled = not (sync["draft"] or sync["holds"] or sync["rejected"])
+    return sync["head"] if settled else NOT_SETTLED, node.inside.tree()

@@ -15,10 +15,12 @@ FOREVER: Final = 2**32 - 1
 """The lifetime that `ip` shows for an address without one."""
 
 
-def run(container: str, *command: str, check: bool = True) -> subprocess.CompletedProcess[str]:
-    """Run a command inside a container as root."""
+def run(
+    container: str, *command: str, check: bool = True, user: str = "0", directory: str = "/"
+) -> subprocess.CompletedProcess[str]:
+    """Run a command inside a container, as root unless another `user` is given."""
     done = subprocess.run(
-        ["docker", "exec", container, *command],
+        ["docker", "exec", "--user", user, "--workdir", directory, container, *command],
         capture_output=True,
         text=True,
         timeout=60,

@@ -11,6 +11,7 @@ from typing import Any, Final
 from docker import DockerClient
 from docker.models.containers import Container
 
+from tests.cluster.folder import Folder
 from tests.cluster.host import Host, run
 from tests.cluster.wait import until
 
@@ -62,6 +63,8 @@ class Plan:
     """Files below `nginx/`."""
     service: Mapping[str, Any] = field(default_factory=dict)
     """Keys of the compose service that are merged into it."""
+    own_service: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """Keys of single nodes' services, by the host's name; instead of those of `service`."""
     without: str | None = None
     """A capability that the first node does not get."""
 
@@ -87,6 +90,17 @@ class Node:
     def name(self) -> str:
         """Name of the container."""
         return f"{self._project}-sidecar-1"
+
+    @property
+    def folder(self) -> Folder:
+        """Its `nginx/` on the host, where user 1000 works."""
+        path = f"/nodes/{self.directory.name}/nginx"
+        return Folder(container=self.host.machine, path=path, user="1000:1000")
+
+    @property
+    def inside(self) -> Folder:
+        """What the container has as /etc/nginx, as root sees it."""
+        return Folder(container=self.name, path="/etc/nginx", user="0:0")
 
     @property
     def container(self) -> Container:
@@ -141,6 +155,12 @@ class Node:
         below = f"/nodes/{self.directory.name}"
         run(self.host.machine, "rm", "-rf", below, check=False)
 
+    def wipe(self) -> None:
+        """Remove the container with all that it knows and all that it served."""
+        self._compose("down", "--volumes", "--timeout", "0")
+        below = f"/nodes/{self.directory.name}/nginx"
+        run(self.host.machine, "find", below, "-mindepth", "1", "-delete")
+
     def replace(self) -> None:
         """A new container with the same volumes."""
         self._compose("up", "--detach", "--force-recreate", "--timeout", "0")
@@ -166,6 +186,17 @@ class Node:
         """Return the node's report; what `ha status --json` prints."""
         report: dict[str, Any] = json.loads(self.get("/api/v1/status"))
         return report
+
+    def sync(self) -> dict[str, Any]:
+        """Return what the node reports of sync."""
+        report: dict[str, Any] = self.status()["sync"]
+        return report
+
+    def fetch(self, host: str, *, port: int = 80) -> str:
+        """Return what the node's own nginx answers for a site."""
+        url = f"http://127.0.0.1:{port}/"
+        options = ("--silent", "--show-error", "--max-time", "2", "--header", f"Host: {host}")
+        return self.host.run("curl", *options, url)
 
     def role(self) -> str:
         """Return the role that the node reports."""
@@ -249,7 +280,9 @@ class Node:
         )
 
     def _override(self, plan: Plan) -> str:
-        service = {"network_mode": f"container:{self.host.container}", **plan.service}
+        own = plan.own_service.get(self.host.name, {})
+        network = f"container:{self.host.container}"
+        service = {"network_mode": network, **plan.service, **own}
         text = f"services:\n  sidecar:\n    <<: {json.dumps(service)}\n"
         if plan.without and self.host.name == "host-a":
             kept = [name for name in CAPABILITIES if name != plan.without]

@@ -4,7 +4,9 @@ import os
 import secrets
 import subprocess
 import tempfile
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -76,6 +78,14 @@ class World:
             host.heal()
             for address in host.lifetimes().keys() - {host.address, host.address6}:
                 host.run("ip", "address", "flush", "dev", "eth0", "to", address)
+
+    @contextmanager
+    def cleared(self) -> Iterator[None]:
+        """Do `clear` at the end of a `with` block, however it ends."""
+        try:
+            yield
+        finally:
+            self.clear()
 
     def down(self) -> None:
         """End the world and the nodes in it; fine where there is none."""

@@ -1,4 +1,4 @@
-"""`python -m tests.demo up` shows a failover and leaves the pair running; `down` stops it."""
+"""`python -m tests.demo up` shows failover and sync and leaves a pair running; `down` stops it."""
 
 import sys
 from textwrap import indent
@@ -9,6 +9,8 @@ from tests.cluster.host import now, run
 from tests.cluster.node import Node, Plan
 from tests.cluster.wait import until
 from tests.cluster.world import World
+from tests.demo.say import say
+from tests.demo.sites import show_mistake_stays, show_site_spreads
 
 PROJECT: Final = "kiss-ha-demo"
 
@@ -30,19 +32,17 @@ Stop it: make demo-down
 """
 
 
-def say(text: str = "") -> None:
-    """Print at once."""
-    print(text, flush=True)
-
-
 def up() -> None:
-    """Start two nodes, show a site on the virtual IP, kill the MASTER, leave the pair running."""
+    """Start two nodes, kill the MASTER, edit and break a site, leave the pair running."""
     world = World(PROJECT)
     say("kiss-ha: two nodes, one virtual IP\n")
     cluster = start(world)
     show_site(world, cluster)
     killed = show_failover(world, cluster)
     bring_back(killed, cluster)
+    show_site_spreads(world, cluster)
+    show_mistake_stays(cluster)
+    show_status(killed)
     say(
         FAREWELL.format(
             vip=cluster.vip,
@@ -93,11 +93,16 @@ def show_failover(world: World, cluster: Cluster) -> Node:
 
 
 def bring_back(killed: Node, cluster: Cluster) -> None:
-    """Start the killed node again and print what the nodes say."""
+    """Start the killed node again."""
     killed.start()
     cluster.wait_well(within=30)
     say(f"4. {killed.address} is back, as BACKUP: the virtual IP stays where it is.\n")
-    say(indent(killed.ha("status").stdout.strip(), "   "))
+
+
+def show_status(node: Node) -> None:
+    """Print what a node says of the pair."""
+    say(f"8. All is well again. `ha status` on {node.address}:\n")
+    say(indent(node.ha("status").stdout.strip(), "   "))
 
 
 def down() -> None:

@@ -12,6 +12,7 @@ from tests.cluster.client import Client
 from tests.cluster.cluster import Cluster
 from tests.cluster.node import Node, Plan
 from tests.cluster.world import COMPOSE_FILE, World
+from tests.e2e import sites
 from tests.e2e.fixtures import Have, Start
 
 
@@ -116,6 +117,20 @@ def start(stage: Stage) -> Iterator[Start]:
 def pair(have: Have) -> Cluster:
     """Two nodes with the usual settings, both well."""
     return have(Plan())
+
+
+@pytest.fixture
+def synced(stage: Stage, have: Have) -> Cluster:
+    """Two nodes that accept changes at once, both well and in sync."""
+    plan = sites.plan(stage.world)
+    pair = have(plan)
+    try:
+        pair.wait_in_sync()
+    except AssertionError:  # a test that failed may have left a difference
+        pair = stage.start(plan)
+        pair.wait_well(within=30)
+        pair.wait_in_sync()
+    return pair
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -16,6 +16,7 @@ from sidecar.core.report import (
     VrrpCounters,
     VrrpReport,
 )
+from sidecar.core.sync import Hold, PeerSync, SyncReport
 
 NOW = 1_790_000_000.0
 
@@ -104,6 +105,37 @@ FULL = Report(
         ),
         reloads={"success": 4},
         certificates={"/etc/nginx/certs/example.org/fullchain.pem": NOW + 86400},
+    ),
+    sync=SyncReport(
+        paths=("/etc/nginx",),
+        head="3f2a9c81d0be" + "0" * 52,
+        draft=tuple(f"/etc/nginx/conf.d/{letter}.conf" for letter in "abcde"),
+        draft_error='[emerg] unknown directive "lisen" in /etc/nginx/conf.d/a.conf:1',
+        rejected={"8c1d2e3f4a5b" + "0" * 52: "[emerg] cannot load certificate"},
+        holds=(
+            Hold(reason="draft", message="192.0.2.12 has a newer one", hint="correct it"),
+            Hold(reason="diverged", message="192.0.2.13 and this node differ"),
+            Hold(reason="diverged", message="192.0.2.14 and this node differ"),
+        ),
+        peers=(
+            PeerSync(
+                node="192.0.2.12",
+                in_sync=True,
+                last_success=NOW - 4,
+                runs={"success": 2, "nothing": 40},
+            ),
+            PeerSync(
+                node="192.0.2.13",
+                in_sync=False,
+                last_success=NOW - 95,
+                runs={"failure": 1},
+                error="cannot fetch from 192.0.2.13: timeout",
+            ),
+            PeerSync(node="192.0.2.14"),
+        ),
+        last_duration=0.21,
+        next_check=NOW + 200,
+        conflicts=1,
     ),
     role_changes={"MASTER": 2, "BACKUP": 1},
     part_failures={"hooks": 1},

@@ -10,7 +10,9 @@ import pytest
 
 from sidecar.cli import main
 from sidecar.core.report import Report
+from sidecar.host.paths import Paths
 from sidecar.web.control import Actions, serve
+from tests.unit.settings.example import CONFIG_FILE
 
 
 @dataclass(frozen=True)
@@ -27,16 +29,21 @@ Daemon = Callable[[Report, Actions], AbstractAsyncContextManager[None]]
 
 
 @pytest.fixture
-def control_socket(tmp_path: Path) -> Path:
-    return tmp_path / "control.sock"
+def paths(tmp_path: Path) -> Paths:
+    return Paths(run=tmp_path, state=tmp_path / "state", config=CONFIG_FILE.parent)
 
 
 @pytest.fixture
-def ha(control_socket: Path, capsys: pytest.CaptureFixture[str]) -> Ha:
+def control_socket(paths: Paths) -> Path:
+    return paths.control_socket
+
+
+@pytest.fixture
+def ha(paths: Paths, capsys: pytest.CaptureFixture[str]) -> Ha:
     """Run a command beside the loop that may serve the control socket."""
 
     async def run(*arguments: str) -> Said:
-        code = await asyncio.to_thread(main, arguments, socket=control_socket)
+        code = await asyncio.to_thread(main, arguments, paths=paths)
         out, error = capsys.readouterr()
         return Said(code, out, error)
 

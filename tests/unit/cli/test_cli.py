@@ -9,11 +9,16 @@ from pathlib import Path
 import pytest
 
 from sidecar import __version__, cli
+from sidecar.core.change import printable
 from sidecar.core.present import status_text, to_json
 from sidecar.core.report import CheckReport
 from sidecar.errors import ProgramError, RefusedError
+from sidecar.host.paths import Paths
+from sidecar.sync.store import History
 from tests.unit.cli.conftest import Daemon, Ha
 from tests.unit.reports import FULL
+from tests.unit.settings.example import REQUIRED
+from tests.unit.trees import snapshot
 
 
 class Obeying:
@@ -25,6 +30,18 @@ class Obeying:
 
     async def resume(self) -> str:
         raise ProgramError("cannot write the flag: No space left on device")
+
+    async def sync(self, *, dry_run: bool) -> str:
+        return "would do nothing" if dry_run else "head is 3f2a9c81d0be"
+
+    async def rollback(self, snapshot: str) -> str:
+        raise RefusedError(f"cannot use {snapshot!r}: no snapshot begins so")
+
+    async def release(self) -> str:
+        return "released (mass-delete): 12 of 20 files"
+
+    async def restore(self, snapshot: str, path: str) -> str:
+        return f"restored {printable(path)} from {snapshot}"
 
 
 async def test_status_shows_the_report_as_text(ha: Ha, daemon: Daemon) -> None:
@@ -60,6 +77,25 @@ async def test_an_order_prints_its_sentence(ha: Ha, daemon: Daemon) -> None:
     assert (said.code, said.out) == (0, "192.0.2.12 is MASTER now\n")
 
 
+@pytest.mark.parametrize(
+    ("arguments", "code", "text"),
+    [
+        (("sync",), 0, "head is 3f2a9c81d0be\n"),
+        (("sync", "--dry-run"), 0, "would do nothing\n"),
+        (("sync", "release"), 0, "released (mass-delete): 12 of 20 files\n"),
+        (("rollback", "3f2a"), 1, "cannot use '3f2a': no snapshot begins so\n"),
+        (("restore", "head", "conf.d/ä b.conf"), 0, "restored conf.d/ä b.conf from head\n"),
+        (("restore", "head", "\udcff" * 4000), 0, f"restored {'\\xff' * 4000} from head\n"),
+    ],
+)
+async def test_what_is_ordered_goes_along(
+    ha: Ha, daemon: Daemon, arguments: tuple[str, ...], code: int, text: str
+) -> None:
+    async with daemon(FULL, Obeying()):
+        said = await ha(*arguments)
+    assert (said.code, said.out + said.error) == (code, text)
+
+
 async def test_an_order_that_is_refused_says_why(ha: Ha, daemon: Daemon) -> None:
     async with daemon(FULL, Obeying()):
         said = await ha("drain")
@@ -74,9 +110,12 @@ async def test_an_order_that_fails_is_not_a_no(ha: Ha, daemon: Daemon) -> None:
     assert said.error.startswith("cannot write the flag: No space left on device")
 
 
-@pytest.mark.parametrize("command", ["status", "health", "failover", "drain", "resume"])
+@pytest.mark.parametrize(
+    "command",
+    ["status", "health", "failover", "drain", "resume", "sync", "rollback head", "restore head a"],
+)
 async def test_without_a_daemon_the_answer_is_no(ha: Ha, command: str) -> None:
-    said = await ha(command)
+    said = await ha(*command.split())
     assert (said.code, said.out) == (1, "")
     assert "it does not run here" in said.error
     assert "docker compose up" in said.error
@@ -115,6 +154,53 @@ async def test_a_bug_is_told_in_two_lines(ha: Ha, control_socket: Path) -> None:
     assert "LOG_LEVEL=debug" in said.error
 
 
+async def test_the_history_is_shown_also_without_a_daemon(
+    ha: Ha, daemon: Daemon, paths: Paths, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in REQUIRED.items():
+        monkeypatch.setenv(name, value)
+    assert (await ha("history")).out == "There is no snapshot yet.\n"
+    history = History(paths.state / "history")
+    one = history.add(snapshot({}))
+    history.set_head(one)
+    assert f"{one[:12]}  1970-01-01 00:00:01  192.0.2.11  head\n" in (await ha("history")).out
+    peer = FULL.peers[0]
+    assert peer.state is not None
+    linked = replace(peer, state=replace(peer.state, head=one))
+    async with daemon(replace(FULL, peers=(linked,)), Obeying()):
+        assert "  head, head of 192.0.2.12\n" in (await ha("history")).out
+
+
+async def test_snapshots_are_compared_and_exported(
+    ha: Ha, paths: Paths, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in REQUIRED.items():
+        monkeypatch.setenv(name, value)
+    history = History(paths.state / "history")
+    history.put(b"x")
+    one = history.add(snapshot({"a": "x"}))
+    said = await ha("diff", one[:4])
+    assert (said.code, said.out.splitlines()[0]) == (0, "added    a")
+    target = tmp_path / "new"
+    said = await ha("export", one, str(target))
+    assert (said.code, said.out) == (0, f"snapshot {one[:12]}, 1 file, is in {target}\n")
+    assert (target / "a").read_text() == "x"
+    said = await ha("export", one, str(target))
+    assert (said.code, said.error.splitlines()[0]) == (
+        1,
+        f"cannot export to {target}: something is there",
+    )
+    assert (await ha("diff", "head")).error == "cannot use head: there is no snapshot yet\n"
+
+
+async def test_without_settings_the_history_is_not_shown(
+    ha: Ha, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in REQUIRED:
+        monkeypatch.delenv(name, raising=False)
+    assert (await ha("history")).code == 78
+
+
 async def test_a_secret_is_new_each_time(ha: Ha) -> None:
     secrets = [(await ha("secret")).out.strip() for _ in range(2)]
     assert all(len(bytes.fromhex(secret)) == 32 for secret in secrets)
@@ -126,7 +212,19 @@ async def test_the_version_is_told(ha: Ha) -> None:
 
 
 @pytest.mark.parametrize(
-    "arguments", [[], ["fly"], ["status", "--fast"], ["status", "--json", "--watch"], ["--js"]]
+    "arguments",
+    [
+        [],
+        ["fly"],
+        ["status", "--fast"],
+        ["status", "--json", "--watch"],
+        ["--js"],
+        ["sync", "now"],
+        ["diff", "a", "b", "c"],
+        ["rollback"],
+        ["restore", "head"],
+        ["export", "head"],
+    ],
 )
 def test_wrong_usage_has_its_own_exit_code(arguments: list[str]) -> None:
     with pytest.raises(SystemExit) as exit_:

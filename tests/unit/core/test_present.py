@@ -14,6 +14,7 @@ from sidecar.core.report import (
     Severity,
     VipReport,
 )
+from sidecar.core.sync import SyncReport
 from tests.unit.reports import EMPTY, FULL, MASTER
 
 FULL_TEXT = """\
@@ -40,6 +41,15 @@ PROCESS  STATE    PID  RESTARTS  FOR    SAYS
 nginx    running  21   0         1 min
 sshd     backoff  -    3         4.0 s  exit code 255: Bind to port 8730 failed
 
+Sync: snapshot 3f2a9c81d0be of /etc/nginx, next check in 3 min (the last took 0.2 s)
+Draft: conf.d/a.conf, conf.d/b.conf, conf.d/c.conf and 2 more
+Held: draft, diverged
+Rejected: 8c1d2e3f4a5b
+PEER        SYNCED  LAST       SAYS
+192.0.2.12  yes     4.0 s ago
+192.0.2.13  no      1 min ago  cannot fetch from 192.0.2.13: timeout
+192.0.2.14  ?       never
+
 PROBLEMS
 warning check-failed: check gateway fails: 192.0.2.1 does not answer
   look at the cable
@@ -59,6 +69,11 @@ No problems."""
 @pytest.mark.parametrize(("report", "text"), [(FULL, FULL_TEXT), (EMPTY, EMPTY_TEXT)])
 def test_the_status_is_a_page_of_text(report: Report, text: str) -> None:
     assert status_text(report, color=False) == text
+
+
+def test_a_node_that_has_no_snapshot_yet_says_so() -> None:
+    report = replace(EMPTY, sync=SyncReport(paths=("/srv/a", "/srv/b")))
+    assert "\nSync: no snapshot yet of /srv/a, /srv/b\n" in status_text(report, color=False)
 
 
 def test_colours_change_nothing_but_colours() -> None:

@@ -1,6 +1,7 @@
 """Each thing that is wrong is named once, with what to do about it."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -17,6 +18,7 @@ from sidecar.core.report import (
     Severity,
     VipReport,
 )
+from sidecar.core.sync import Hold, PeerSync, SyncReport
 
 OWN = NodeState(node="192.0.2.11", version="1", role=Role.MASTER, eligible=True)
 THEIRS = NodeState(node="192.0.2.12", version="1", role=Role.BACKUP, eligible=True)
@@ -30,7 +32,18 @@ WELL = Report(
     vips=(VIP,),
     processes=(ProcessReport(name="nginx", state=ServiceState.RUNNING),),
     checks=(CheckReport(name="gateway", up=None, hard=False),),
+    sync=SyncReport(
+        paths=("/etc/nginx",),
+        head="a" * 64,
+        draft=("/etc/nginx/a.conf",),
+        peers=(PeerSync(node=THEIRS.node, in_sync=None, error="an old one"),),
+    ),
 )
+
+
+def syncing(**changes: Any) -> Report:  # noqa: ANN401 - fields of any type
+    assert WELL.sync is not None
+    return replace(WELL, sync=replace(WELL.sync, **changes))
 
 
 def test_a_node_that_is_well_has_no_problems() -> None:
@@ -92,6 +105,15 @@ def test_a_node_that_is_well_has_no_problems() -> None:
             Severity.WARNING,
         ),
         (replace(WELL, node=replace(OWN, draining=True)), "draining", Severity.WARNING),
+        (syncing(draft_error="unknown directive"), "sync-draft", Severity.WARNING),
+        (syncing(draft=(), draft_error="unknown directive"), "sync-draft", Severity.WARNING),
+        (syncing(rejected={"b" * 64: "no such certificate"}), "sync-rejected", Severity.ERROR),
+        (syncing(holds=(Hold(reason="emptied", message="gone"),)), "sync-held", Severity.WARNING),
+        (
+            syncing(peers=(PeerSync(node=THEIRS.node, in_sync=False, error="full disk"),)),
+            "sync-failed",
+            Severity.WARNING,
+        ),
         (replace(WELL, part_failures={"http": 2, "links": 0}), "part-failed", Severity.WARNING),
     ],
 )
@@ -108,6 +130,25 @@ def test_a_linked_peer_that_has_said_nothing_yet_is_no_problem() -> None:
 def test_a_backup_without_the_vip_is_well() -> None:
     backup = replace(OWN, role=Role.BACKUP)
     assert find(replace(WELL, node=backup, vips=(replace(VIP, held=False),))) == ()
+
+
+def test_what_sync_waits_for_is_told_with_the_way_out() -> None:
+    hold = Hold(reason="emptied", message="no file is left", hint="put them back")
+    (problem,) = find(syncing(holds=(hold,)))
+    assert (problem.message, problem.hint) == (
+        "sync waits (emptied): no file is left",
+        "put them back",
+    )
+
+
+def test_a_change_that_does_not_work_is_told_by_its_files() -> None:
+    paths = tuple(f"/etc/nginx/{letter}.conf" for letter in "abc")
+    (problem,) = find(syncing(draft=paths, draft_error="[emerg] no"))
+    assert problem.message == "not accepted, and only on this node: a.conf and 2 more: [emerg] no"
+
+
+def test_a_node_without_sync_has_no_problems_of_sync() -> None:
+    assert find(replace(WELL, sync=None)) == ()
 
 
 def test_errors_come_before_warnings() -> None:

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from sidecar.core.settings import LogFormat, Prefer, Settings, Site
 from sidecar.errors import ExitCode, SettingsError
+from sidecar.host.paths import Paths
 from sidecar.settings.describe import describe
 from sidecar.settings.load import from_process, load
 from sidecar.settings.schema import SCHEMA, Row
@@ -47,12 +48,19 @@ def test_three_settings_are_enough() -> None:
         check_timeout=1.0,
         check_fall=2,
         check_rise=2,
+        sync_paths=("/etc/nginx",),
+        sync_schedule="*/5 * * * *",
+        sync_on_change=True,
+        sync_soak=2.0,
+        sync_exclude=(),
+        sync_keep=50,
         link_port=8730,
         http_port=9165,
         http_listen=None,
         hook_master="",
         hook_backup="",
         hook_fault="",
+        hook_sync="",
         log_level="info",
         log_format=LogFormat.TEXT,
         timezone="UTC",
@@ -80,12 +88,19 @@ CHANGES: dict[str, tuple[str, str, object]] = {
     "HA_CHECK_TIMEOUT": ("3s", "check_timeout", 3.0),
     "HA_CHECK_FALL": ("4", "check_fall", 4),
     "HA_CHECK_RISE": ("5", "check_rise", 5),
+    "HA_SYNC_PATHS": ("/srv/b,/srv/a/", "sync_paths", ("/srv/a", "/srv/b")),
+    "HA_SYNC_SCHEDULE": ("off", "sync_schedule", None),
+    "HA_SYNC_ON_CHANGE": ("off", "sync_on_change", False),
+    "HA_SYNC_SOAK": ("0", "sync_soak", 0.0),
+    "HA_SYNC_EXCLUDE": ("*.bak,/cache/", "sync_exclude", ("*.bak", "/cache/")),
+    "HA_SYNC_KEEP": ("7", "sync_keep", 7),
     "HA_SYNC_PORT": ("2222", "link_port", 2222),
     "HA_HTTP_PORT": ("8080", "http_port", 8080),
     "HA_HTTP_LISTEN": ("::", "http_listen", ("::",)),
     "HA_HOOK_MASTER": ("a", "hook_master", "a"),
     "HA_HOOK_BACKUP": ("b", "hook_backup", "b"),
     "HA_HOOK_FAULT": ("c", "hook_fault", "c"),
+    "HA_HOOK_SYNC": ("d", "hook_sync", "d"),
     "LOG_LEVEL": ("error", "log_level", "error"),
     "LOG_FORMAT": ("json", "log_format", LogFormat.JSON),
     "TZ": ("Europe/Berlin", "timezone", "Europe/Berlin"),
@@ -148,6 +163,14 @@ def test_all_problems_come_at_once_each_with_what_is_right() -> None:
         ({"HA_SYNC_PORT": "9165"}, "HA_SYNC_PORT='9165': HA_HTTP_PORT is the same"),
         ({"HA_HTTP_PORT": "8730"}, "HA_SYNC_PORT: HA_HTTP_PORT is the same"),
         ({"HA_SITES": "a=http://b,c"}, "'c': there is no '='"),
+        (
+            {"HA_SYNC_EXCLUDE": "/etc/nginx/cache/"},
+            "'/etc/nginx/cache/' has to begin at the top of /etc/nginx: write '/cache/'",
+        ),
+        (
+            {"HA_SYNC_PATHS": "/srv/a,/srv/b", "HA_SYNC_EXCLUDE": "/srv/b"},
+            "'/srv/b' is one of HA_SYNC_PATHS: leave it out there",
+        ),
         ({"HA_NODES": "x", "HA_SYNC_PORT": "9165"}, "HA_HTTP_PORT is the same"),
         ({"HA_SECRET_FILE": "/x"}, "HA_SECRET and HA_SECRET_FILE are both set"),
         ({"HA_ADRESS": "x"}, "HA_ADRESS: there is no such setting"),
@@ -328,14 +351,20 @@ def test_only_the_given_environment_counts(monkeypatch: pytest.MonkeyPatch) -> N
 def test_the_process_is_asked_for_its_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HA_NGNX", "77")
     with pytest.raises(SettingsError):
-        from_process()
+        from_process(Paths(config=CONFIG_FILE.parent))
 
 
 def test_the_description_has_every_setting_with_its_source(tmp_path: Path) -> None:
     file = written(tmp_path / "tz", "Europe/Berlin\n")
     lines = list(
         describe(
-            load_with(TZ_FILE=str(file), HA_HOOK_FAULT="a\nb", HA_SITES="a=http://b", NO_COLOR="1")
+            load_with(
+                TZ_FILE=str(file),
+                HA_HOOK_FAULT="a\nb",
+                HA_SITES="a=http://b",
+                HA_SYNC_SCHEDULE="OFF",
+                NO_COLOR="1",
+            )
         )
     )
     assert len(lines) == len(SCHEMA)
@@ -349,6 +378,9 @@ def test_the_description_has_every_setting_with_its_source(tmp_path: Path) -> No
         "HA_NGINX: on (default)",
         "HA_SITES: a=http://b (environment)",
         "HA_CHECK_URLS: unset (default)",
+        "HA_SYNC_SCHEDULE: off (environment)",
+        "HA_SYNC_SOAK: 2s (default)",
+        "HA_SYNC_EXCLUDE: editor droppings (default)",
         "HA_HOOK_FAULT: 'a\\nb' (environment)",
         f"TZ: Europe/Berlin (file {file})",
         "NO_COLOR: 1 (environment)",

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sidecar.core.settings import LogFormat, Prefer, Site
-from sidecar.settings import network, parse
+from sidecar.settings import network, parse, sync
 from sidecar.settings.schema import SCHEMA, LogLevel, Row
 
 seconds = parse.duration("10ms", "40s", step="10ms")
@@ -54,6 +54,16 @@ ACCEPTED: list[tuple[Callable[[str], object], str, object]] = [
         ),
     ),
     (network.urls, "http://localhost/health?a=b$1", ("http://localhost/health?a=b$1",)),
+    (sync.paths, "/etc/nginx", ("/etc/nginx",)),
+    (sync.paths, "/srv/b/, /srv/a,", ("/srv/a", "/srv/b")),
+    (sync.paths, "/srv/a,/srv/a.b,/runs,/.hidden", ("/.hidden", "/runs", "/srv/a", "/srv/a.b")),
+    (sync.schedule, "*/5 * * * *", "*/5 * * * *"),
+    (sync.schedule, " 30  3 * jan-jun MON,wed ", "30 3 * jan-jun MON,wed"),
+    (sync.schedule, "0 0 29 2 *", "0 0 29 2 *"),
+    (sync.schedule, "0 0 L * 5#2", "0 0 L * 5#2"),
+    (sync.schedule, " Off ", None),
+    (sync.exclude, "", ()),
+    (sync.exclude, "*.bak, /cache/ ,a/[!b-d]?", ("*.bak", "/cache/", "a/[!b-d]?")),
 ]
 
 REFUSED: list[tuple[Callable[[str], object], str, str]] = [
@@ -135,6 +145,28 @@ REFUSED: list[tuple[Callable[[str], object], str, str]] = [
     (network.urls, "http://[fd00::1::2]", "no host"),
     (network.urls, "http://a..b", "no host"),
     (network.urls, "http://a,http://a", "twice"),
+    (sync.paths, ",", "one directory"),
+    *((sync.paths, text, "absolute path") for text in ("etc/nginx", "/", "//", "~/nginx")),
+    *((sync.paths, text, "normalised") for text in ("/a//b", "/a/./b", "/a/../b", "//a", "/..")),
+    *((sync.paths, text, "does not print") for text in ("/a\nb", "/a\u200bb", "/" + "x" * 1000)),
+    (sync.paths, "/srv,/srv/", "'/srv' is there twice"),
+    (sync.paths, "/srv/a,/b,/srv", "'/srv/a' lies below '/srv'"),
+    *(
+        (sync.paths, text, "cannot be synced")
+        for text in ("/proc", "/sys/x", "/run/ha/", "/var/lib/ha/history", "/var/lib", "/opt")
+    ),
+    *(
+        (sync.schedule, text, "five fields")
+        for text in ("", "5m", "@daily", "* * * *", "0 * * * * *", "no")
+    ),
+    (sync.schedule, "60 * * * *", "no cron expression: bad minute"),
+    (sync.schedule, "* * 31 2 *", "no cron expression: bad day-of-month"),
+    (sync.schedule, "* * * * MON-SUN", "bad day-of-week"),
+    (sync.schedule, "0 0 * 2 MON#5/2", "bad day-of-week"),
+    (sync.schedule, "0 0 */31 2 MON#5", "never comes"),
+    *((sync.exclude, text, "everything") for text in ("*", "a,/", "**/", "/*")),
+    *((sync.exclude, text, "no rules") for text in ("- *.bak", "+ a", "!", "!a")),
+    (sync.exclude, "a,[z-b]", "'[z-b]': bad character range"),
 ]
 
 

@@ -1,0 +1,118 @@
+"""Which paths sync leaves alone, by simple exclude patterns as in rsync(1).
+
+    *.swp           a name, in any directory
+    /conf.d/old     a leading slash: from the root of the set on
+    sites/*.bak     a slash inside: the last parts of a path
+    cache/          a slash at the end: directories only; what lies in them is left alone too
+
+`*` stands for anything but a slash, `**` also for slashes, `?` for one character, `[a-z]` and
+`[!a-z]` for one of a range; a backslash takes the special meaning off the next character.
+rsync's `+`, `-`, `!` and `***` have no meaning of their own here.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Iterator
+from functools import cache
+from typing import Final
+
+DEFAULT_EXCLUDE: Final = (
+    "*.swp",  # vim
+    "*.swo",
+    "*.swx",
+    "4913",  # vim tries whether it can write
+    "*~",  # emacs, nano, joe
+    ".#*",
+    "#*#",
+    ".*.kate-swp",
+    ".goutputstream-*",  # GNOME
+    "*.tmp",
+    ".git/",
+    ".DS_Store",
+    ".nfs*",  # open files that were removed
+    ".fuse_hidden*",
+    "lost+found/",
+)
+"""What editors and file systems drop beside files."""
+
+TEMPORARY: Final = ".ha-"
+"""Begins the names of our own temporary files in the tree: they are never scanned."""
+
+Excluded = Callable[[str, bool], bool]
+"""(path from the root on, with a leading slash; is it a directory) → is it left alone."""
+
+
+@cache
+def excluder(patterns: tuple[str, ...]) -> Excluded:
+    """Return the function that tells which paths the patterns exclude.
+
+    It looks at one path; what lies in an excluded directory is for the caller to skip.
+    """
+    for_names = _Pair(pattern for pattern in patterns if "/" not in pattern.rstrip("/"))
+    for_paths = _Pair(pattern for pattern in patterns if "/" in pattern.rstrip("/"))
+
+    def excluded(path: str, directory: bool) -> bool:
+        start = path.rindex("/") + 1
+        return (
+            path.startswith(TEMPORARY, start)
+            or for_names.match(path, start, directory=directory)
+            or for_paths.match(path, 0, directory=directory)
+        )
+
+    return excluded
+
+
+class _Pair:
+    """Patterns as two regular expressions: those for everything, and those for directories."""
+
+    def __init__(self, patterns: Iterable[str]) -> None:
+        known = [pattern for pattern in patterns if pattern.rstrip("/")]
+        self._any = _join(pattern for pattern in known if not pattern.endswith("/"))
+        self._directories = _join(known)
+
+    def match(self, path: str, start: int, *, directory: bool) -> bool:
+        expression = self._directories if directory else self._any
+        return expression is not None and expression.fullmatch(path, start) is not None
+
+
+def _join(patterns: Iterable[str]) -> re.Pattern[str] | None:
+    expressions = [_expression(pattern.rstrip("/")) for pattern in patterns]
+    return re.compile("|".join(expressions), re.DOTALL) if expressions else None
+
+
+def _expression(pattern: str) -> str:
+    if pattern.startswith("/"):
+        return f"/{_translate(pattern[1:])}"
+    return f".*/{_translate(pattern)}" if "/" in pattern else _translate(pattern)
+
+
+def _translate(pattern: str) -> str:
+    return "".join(_token(match) for match in _TOKENS.finditer(pattern))
+
+
+_TOKENS: Final = re.compile(
+    r"(?P<deep>\*\*+)|(?P<star>\*)|(?P<one>\?)"
+    r"|\[(?P<not>[!^]?)(?P<set>\]?[^\]]*)\]"
+    r"|\\(?P<quoted>.)|(?P<plain>.)",
+    re.DOTALL,
+)
+
+
+def _token(match: re.Match[str]) -> str:
+    match match.lastgroup:
+        case "deep":
+            return ".*"
+        case "star":
+            return "[^/]*"
+        case "one":
+            return "[^/]"
+        case "set":
+            inside = "".join(_members(match["set"]))
+            return f"(?!/)[{'^' if match['not'] else ''}{inside}]"
+        case _:
+            return re.escape(match["quoted"] or match["plain"])
+
+
+def _members(text: str) -> Iterator[str]:
+    """Yield what stands between brackets; a dash means a range, everything else itself."""
+    for one in text:
+        yield one if one == "-" else re.escape(one)

@@ -1,0 +1,122 @@
+"""The graph of snapshots, as in git: who descends from whom.
+
+Ancestors that are not known (their manifests were dropped after very long, or lie on another node)
+are the edge of the graph: their ids are known as parents, what lies behind them is not. A missing
+part can make related histories look diverged or unrelated, which holds them; it can never make a
+snapshot look like the descendant of one that it does not descend from.
+"""
+
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from enum import Enum
+from graphlib import TopologicalSorter
+from itertools import combinations
+from typing import Final
+
+LEAST_DIGITS: Final = 4
+"""Hex digits that a person gives at least to name a snapshot."""
+
+_MOST_NAMED: Final = 5
+
+
+class Relation(Enum):
+    """How my head stands to theirs."""
+
+    SAME = "same"
+    BEHIND = "behind"
+    """Theirs descends from mine: I can fast-forward."""
+    AHEAD = "ahead"
+    """Mine descends from theirs: they can fast-forward."""
+    DIVERGED = "diverged"
+    """Each has something that the other has not, since a common ancestor."""
+    UNRELATED = "unrelated"
+    """No common ancestor is known."""
+
+
+@dataclass(frozen=True, slots=True)
+class Graph:
+    """The parents of all known snapshots, by id."""
+
+    parents: Mapping[str, tuple[str, ...]]
+
+    def ancestors(self, snapshot: str) -> frozenset[str]:
+        """Return the ids of all ancestors, the unknown ones at the edge included."""
+        found: set[str] = set()
+        pending = list(self.parents.get(snapshot, ()))
+        while pending:
+            current = pending.pop()
+            if current not in found:
+                found.add(current)
+                pending.extend(self.parents.get(current, ()))
+        return frozenset(found)
+
+    def unknown(self, snapshot: str) -> frozenset[str]:
+        """Return the edge below a snapshot: it or its ancestors whose manifest is not here."""
+        return frozenset(self._with_ancestors(snapshot) - self.parents.keys())
+
+    def relation(self, mine: str, theirs: str) -> Relation:
+        """Return how `mine` stands to `theirs`."""
+        if mine == theirs:
+            return Relation.SAME
+        my_past, their_past = self.ancestors(mine), self.ancestors(theirs)
+        if mine in their_past:
+            return Relation.BEHIND
+        if theirs in my_past:
+            return Relation.AHEAD
+        return Relation.UNRELATED if my_past.isdisjoint(their_past) else Relation.DIVERGED
+
+    def merge_bases(self, first: str, second: str) -> frozenset[str]:
+        """Return all maximal common ancestors; a snapshot counts as one of its own."""
+        common = self._with_ancestors(first) & self._with_ancestors(second)
+        # Common ancestors are closed under parents: one is maximal unless it is another's parent.
+        return common - {parent for one in common for parent in self.parents.get(one, ())}
+
+    def heads(self, snapshots: Collection[str]) -> frozenset[str]:
+        """Return those of `snapshots` that are no ancestors of others of them."""
+        past = (self.ancestors(snapshot) for snapshot in snapshots)
+        return frozenset(snapshots).difference(*past)
+
+    def generations(self) -> dict[str, int]:
+        """Return the length of the longest known way to each known snapshot, oldest first."""
+        result: dict[str, int] = {}
+        for snapshot in TopologicalSorter(self.parents).static_order():
+            if snapshot in self.parents:
+                before = (result[one] for one in self.parents[snapshot] if one in result)
+                result[snapshot] = max(before, default=-1) + 1
+        return result
+
+    def oldest_first(self, snapshots: Iterable[str]) -> list[str]:
+        """Return known snapshots so that parents come before their children."""
+        generation = self.generations()
+        return sorted(snapshots, key=lambda one: (generation[one], one))
+
+    def keep(self, heads: Collection[str], most: int) -> frozenset[str]:
+        """Return the snapshots whose trees and objects are kept; the others are left as headers.
+
+        They are the heads, the newest `most` among the heads and their ancestors, and what is
+        needed to merge the heads: their merge bases.
+        """
+        known = {one for head in heads for one in self._with_ancestors(head)} & self.parents.keys()
+        newest = self.oldest_first(known)[-most:] if most > 0 else []
+        return frozenset(heads).union(newest, self._bases(heads)) & self.parents.keys()
+
+    def _bases(self, heads: Collection[str]) -> Iterator[str]:
+        for first, second in combinations(sorted(heads), 2):
+            yield from self.merge_bases(first, second)
+
+    def _with_ancestors(self, snapshot: str) -> frozenset[str]:
+        return self.ancestors(snapshot) | {snapshot}
+
+
+def resolve(prefix: str, ids: Iterable[str]) -> str:
+    """Return the one of `ids` that begins with `prefix`; raise ValueError if there is not one."""
+    begin = prefix.lower()
+    if len(begin) < LEAST_DIGITS or not frozenset(begin) <= frozenset("0123456789abcdef"):
+        raise ValueError(f"a snapshot is named by its first hex digits, {LEAST_DIGITS} at least")
+    found = sorted(one for one in ids if one.startswith(begin))
+    if not found:
+        raise ValueError("no snapshot begins so")
+    if found[1:]:
+        more = " …" if found[_MOST_NAMED:] else ""
+        raise ValueError(f"it may be {', '.join(one[:16] for one in found[:_MOST_NAMED])}{more}")
+    return found[0]

@@ -1,0 +1,102 @@
+"""Changes that are more likely an accident than meant: they wait until a person says that they are.
+
+An unmounted volume looks like a set whose files were all deleted, and an empty conf.d passes
+`nginx -t`. A guard looks at a draft before it is accepted and at a peer's snapshot before it is
+applied.
+"""
+
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
+from typing import Final
+
+from sidecar.core.change import ChangeKind, changes
+from sidecar.core.snapshot import Kind, Tree, fingerprint
+from sidecar.core.sync import Hold
+
+MOST_DELETED: Final = 10
+"""Files that may go at once, however few there are."""
+
+MOST_SHARE: Final = 0.2
+"""Share of all files that may go at once, however many they are."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rules:
+    """What a node asks of a configuration."""
+
+    roots: tuple[str, ...]
+    """HA_SYNC_PATHS, sorted."""
+    needed: AbstractSet[str] = frozenset()
+    """Paths without which nothing serves: nginx.conf, where nginx is ours."""
+    stock: AbstractSet[str] = frozenset()
+    """Digests of all files that images ever brought: nobody wrote them, so they yield to others."""
+    released: AbstractSet[str] = frozenset()
+    """Fingerprints of trees that a person has let pass."""
+
+
+def is_stock(tree: Tree, rules: Rules) -> bool:
+    """Tell whether nobody has written anything in a tree: no files, or stock files only."""
+    return not _written(tree, rules)
+
+
+def guard(before: Tree, after: Tree, rules: Rules) -> Hold | None:
+    """Return why `after` must not follow `before` without a person's word; None if it may.
+
+    A set became empty (each root counts for itself: it may be a volume of its own), a needed file
+    is gone, or many files are. Stock files may go.
+    """
+    reason = _emptied(before, after, rules) or _gone(before, after, rules)
+    reason = reason or _mass_delete(before, after, rules)
+    if reason is None:
+        return None
+    release = fingerprint(after)
+    if release in rules.released:
+        return None
+    code, message = reason
+    return Hold(
+        reason=code,
+        message=message,
+        hint="if that is meant, let it pass with `ha sync release`; "
+        "if not, put the files back where they went missing",
+        release=release,
+    )
+
+
+def _emptied(before: Tree, after: Tree, rules: Rules) -> tuple[str, str] | None:
+    had = _written(before, rules)
+    has = [path for path, entry in after.items() if entry.kind is not Kind.DIRECTORY]
+    for root in rules.roots:
+        below = f"{root}/"
+        if any(path.startswith(below) for path in had) and not any(
+            path.startswith(below) for path in has
+        ):
+            return "emptied", f"no file is left below {root}: was a volume not mounted?"
+    return None
+
+
+def _gone(before: Tree, after: Tree, rules: Rules) -> tuple[str, str] | None:
+    for path in sorted(rules.needed):
+        if path in before and path not in after:
+            return "nginx-conf-gone", f"{path} is gone, nginx could not start without it"
+    return None
+
+
+def _mass_delete(before: Tree, after: Tree, rules: Rules) -> tuple[str, str] | None:
+    had = _written(before, rules)
+    gone = [
+        change.path
+        for change in changes(before, after)
+        if change.kind is ChangeKind.DELETED and change.path in had
+    ]
+    if len(gone) > MOST_DELETED and len(gone) > MOST_SHARE * len(had):
+        return "mass-delete", f"{len(gone)} of {len(had)} files are deleted at once"
+    return None
+
+
+def _written(tree: Tree, rules: Rules) -> frozenset[str]:
+    """Return the paths of all files and links but the stock ones."""
+    return frozenset(
+        path
+        for path, entry in tree.items()
+        if entry.kind is not Kind.DIRECTORY and entry.digest not in rules.stock
+    )

@@ -1,0 +1,49 @@
+"""The history as people see it: newest first."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, tzinfo
+from typing import Final
+
+from sidecar.core.graph import Graph
+from sidecar.core.snapshot import Header
+from sidecar.core.table import Cell, Colour, table
+
+Marks = Mapping[str, Sequence[str]]
+"""What is to be known of some snapshots, in a word or two each, by id."""
+
+EMPTY: Final = "There is no snapshot yet."
+
+
+def timeline(headers: Mapping[str, Header], marks: Marks, zone: tzinfo, *, color: bool) -> str:
+    """Return a table of snapshots, with times in `zone`."""
+    rows = (
+        (
+            Cell(snapshot[:12], Colour.GOOD if marks.get(snapshot) else Colour.PLAIN),
+            Cell(_time(headers[snapshot].time, zone)),
+            Cell(headers[snapshot].node or "-"),
+            Cell(", ".join(marks.get(snapshot, ())) or "-"),
+            Cell(headers[snapshot].summary),
+        )
+        for snapshot in newest_first(headers)
+    )
+    return table("SNAPSHOT TIME NODE IS CHANGE", rows, color=color) or EMPTY
+
+
+def newest_first(headers: Mapping[str, Header]) -> list[str]:
+    """Return the ids by time; a clock that was wrong never puts a snapshot below its parents."""
+    graph = Graph({snapshot: header.parents for snapshot, header in headers.items()})
+    times: dict[str, float] = {}
+    ranks: dict[str, tuple[float, int]] = {}
+    for rank, snapshot in enumerate(graph.oldest_first(headers)):
+        header = headers[snapshot]
+        before = (times[parent] for parent in header.parents if parent in times)
+        times[snapshot] = max(header.time, *before, 0.0)
+        ranks[snapshot] = times[snapshot], rank
+    return sorted(ranks, key=lambda snapshot: ranks[snapshot], reverse=True)
+
+
+def _time(time: float, zone: tzinfo) -> str:
+    try:
+        return datetime.fromtimestamp(time, zone).strftime("%Y-%m-%d %H:%M:%S")
+    except (OverflowError, ValueError):  # the end of the last year that a manifest may have
+        return "?"

@@ -1,0 +1,99 @@
+"""`ha history`, `ha diff` and `ha export`: what the history holds, also while no daemon runs."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+from sidecar.core.exclude import DEFAULT_EXCLUDE
+from sidecar.core.settings import Settings
+from sidecar.core.timeline import timeline
+from sidecar.errors import RefusedError
+from sidecar.host.paths import Paths
+from sidecar.sync import cache
+from sidecar.sync.compare import Side, difference, kept, live
+from sidecar.sync.export import export
+from sidecar.sync.lookup import lookup
+from sidecar.sync.scan import scan
+from sidecar.sync.store import History
+
+
+def show(
+    settings: Settings, paths: Paths, heads: Mapping[str, str | None], *, color: bool
+) -> Iterator[str]:
+    """Give the lines of `ha history`; `heads` are those of the peers, by node."""
+    history = _history(paths)
+    headers = history.headers()
+    marks: dict[str, list[str]] = {snapshot: [] for snapshot in headers}
+    if head := history.head():
+        marks.setdefault(head, []).append("head")
+    for node, snapshot in heads.items():
+        if snapshot is not None:
+            marks.setdefault(snapshot, []).append(f"head of {node}")
+    for snapshot in history.state().rejected:
+        marks.setdefault(snapshot, []).append("refused here")
+    for snapshot in headers.keys() - history.whole():
+        marks[snapshot].append("files no longer kept")
+    yield timeline(headers, marks, ZoneInfo(settings.timezone), color=color)
+
+
+def diff(settings: Settings, paths: Paths, names: Sequence[str]) -> Iterator[str]:
+    """Give the lines of `ha diff`.
+
+    Without names: head and the folders as they are; with one: its parents and it; with two: these.
+    """
+    history = _history(paths)
+    snapshots = [lookup(history, name) for name in names]
+    match snapshots:
+        case [old, new]:
+            yield from _between(history, old, new)
+        case [new]:
+            yield from _from_parents(history, new)
+        case _:
+            head, roots = history.head(), settings.sync_paths
+            yield from difference(_side(history, head), _live(settings, paths), roots)
+
+
+def write(settings: Settings, paths: Paths, name: str, directory: Path) -> str:
+    """Export a snapshot and return the sentence to print."""
+    history = _history(paths)
+    snapshot = lookup(history, name)
+    count = export(history, history.get(snapshot), directory, settings.sync_paths)
+    files = "1 file" if count == 1 else f"{count} files"
+    return f"snapshot {snapshot[:12]}, {files}, is in {directory}"
+
+
+def _history(paths: Paths) -> History:
+    return History(paths.state / "history")
+
+
+def _from_parents(history: History, snapshot: str) -> Iterator[str]:
+    parents = history.get(snapshot).parents
+    if not parents:
+        yield from _between(history, None, snapshot)
+    for parent in parents:
+        if parents[1:]:
+            yield f"since {parent[:12]}:"
+        yield from _between(history, parent, snapshot)
+
+
+def _between(history: History, old: str | None, new: str) -> Iterator[str]:
+    return difference(_side(history, old), _side(history, new), history.get(new).roots)
+
+
+def _side(history: History, snapshot: str | None) -> Side:
+    return kept(history.get(snapshot).tree if snapshot else {}, history)
+
+
+def _live(settings: Settings, paths: Paths) -> Side:
+    """Return the folders as they are now."""
+    exclude = (*DEFAULT_EXCLUDE, *settings.sync_exclude)
+    known = cache.load(paths.state / "scan.json")
+    found = scan(settings.sync_paths, exclude=exclude, cache=known)
+    if found.refused:
+        refusal = found.refused[0]
+        raise RefusedError(
+            f"cannot compare the folders: {refusal.path}: {refusal.cause}", refusal.hint
+        )
+    if found.busy:
+        raise RefusedError(f"cannot compare the folders: {found.busy} is changing", "try again")
+    return live(found.tree, settings.sync_paths)

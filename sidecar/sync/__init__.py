@@ -1,0 +1,1 @@
+"""One configuration on every node: scan, accept, publish, pull, apply. Never vital."""

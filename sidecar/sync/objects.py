@@ -1,0 +1,225 @@
+"""Contents of files, each named by its own SHA-256.
+
+A name that is the hash of what it names makes torn reads, resumed transfers and bad disks visible,
+and the same content is kept once.
+"""
+
+import errno
+import hashlib
+import logging
+import os
+import stat
+import tempfile
+import time
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager, suppress
+from io import BufferedReader, BytesIO
+from pathlib import Path
+from typing import BinaryIO, Final
+
+from sidecar.core.snapshot import MAX_BYTES, is_id
+from sidecar.errors import SidecarError
+from sidecar.host import files
+
+MODE: Final = 0o600
+"""Mode of all files of the history: among them are private keys."""
+
+log = logging.getLogger("history")
+
+_CHUNK: Final = 1024 * 1024
+
+
+@contextmanager
+def keeping() -> Iterator[None]:
+    """Turn a failed write into an error with a way out."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+            raise SidecarError(
+                "cannot keep history: no space left on the volume of /var/lib/ha",
+                "make room there, or lower HA_SYNC_KEEP; what is served stays as it is",
+            ) from error
+        raise SidecarError(
+            f"cannot keep history: {error.strerror or error}: {error.filename or '/var/lib/ha'}",
+            "/var/lib/ha must be a volume that the container can write to",
+        ) from error
+
+
+def open_regular(path: Path) -> BufferedReader:
+    """Open a regular file for reading; never follow a link, never wait for a fifo."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, "not a regular file", str(path))
+    return os.fdopen(descriptor, "rb")
+
+
+def set_aside(path: Path, why: str) -> None:
+    """Take a damaged file of the history out of use; a person may still want to look at it."""
+    damaged = path.parent.parent / "damaged"
+    with keeping():
+        damaged.mkdir(mode=0o700, exist_ok=True)
+        with suppress(FileNotFoundError):
+            path.replace(damaged / path.name)
+    log.error("%s is damaged (%s): moved to %s and treated as missing", path, why, damaged)
+
+
+class Objects:
+    """A directory of objects. All methods block: call them in a thread."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+
+    def put(self, source: Path | bytes) -> str:
+        """Keep a copy of a regular file or of bytes and return its digest.
+
+        Raise OSError where `source` cannot be read (it vanished, it is a link, it grew beyond what
+        a set may hold), SidecarError where the copy cannot be kept. It is found again after a power
+        loss once `sync` has returned.
+        """
+        origin = BytesIO(source) if isinstance(source, bytes) else open_regular(source)
+        with origin, self._new() as (copy, path):
+            digest, size = _copy(origin, copy)
+            with keeping():
+                if self.has(digest, size):
+                    os.utime(self._path(digest))  # in use again: not to be pruned now
+                else:
+                    copy.flush()
+                    os.fsync(copy.fileno())
+                    path.replace(self._path(digest))
+        return digest
+
+    def has(self, digest: str, size: int | None = None) -> bool:
+        """Tell whether an object is here; one that has not `size` bytes is damaged and is not."""
+        try:
+            found = self._path(digest).stat().st_size
+        except FileNotFoundError:
+            return False
+        if size is not None and found != size:
+            set_aside(self._path(digest), f"{found} bytes instead of {size}")
+            return False
+        return True
+
+    def open(self, digest: str) -> BinaryIO:
+        """Open an object for reading; its content is not verified."""
+        try:
+            return open_regular(self._path(digest))
+        except FileNotFoundError:
+            raise _missing(digest) from None
+
+    def read(self, digest: str) -> bytes:
+        """Return the verified content of an object."""
+        with self.open(digest) as file:
+            content = file.read()
+        if hashlib.sha256(content).hexdigest() != digest:
+            set_aside(self._path(digest), "its content has another hash")
+            raise _missing(digest)
+        return content
+
+    def verify(self, digest: str) -> bool:
+        """Tell whether an object is here and undamaged; a damaged one is set aside."""
+        try:
+            with open_regular(self._path(digest)) as file:
+                found = hashlib.file_digest(file, "sha256").hexdigest()
+        except FileNotFoundError:
+            return False
+        if found != digest:
+            set_aside(self._path(digest), "its content has another hash")
+        return found == digest
+
+    def adopt(self, file: Path) -> bool:
+        """Move a fetched file here and return whether it is what its name says; else remove it."""
+        with keeping():
+            if not (is_id(file.name) and _is_content_of(file)):
+                log.warning("a peer sent something else as object %r: removed", file.name)
+                file.unlink()
+                return False
+            if self.has(file.name, file.stat().st_size):
+                os.utime(self._path(file.name))
+                file.unlink()
+            else:
+                move_in(file, self._path(file.name))
+            return True
+
+    def prune(self, needed: Collection[str], *, before: float) -> None:
+        """Remove what is neither needed nor younger than `before` (unix time).
+
+        What is younger may belong to a snapshot that is just being made.
+        """
+        with keeping():
+            remove_old(self._directory, keep=needed, before=before)
+
+    def sync(self) -> None:
+        """Make sure that all objects are found again after a power loss."""
+        with keeping():
+            files.sync_directory(self._directory)
+
+    def _path(self, digest: str) -> Path:
+        if not is_id(digest):
+            raise ValueError(f"{digest!r} is not a digest")
+        return self._directory / digest
+
+    @contextmanager
+    def _new(self) -> Iterator[tuple[BinaryIO, Path]]:
+        """Yield a new file that is gone at the end unless it was renamed."""
+        with keeping():
+            descriptor, name = tempfile.mkstemp(dir=self._directory, prefix=".new-")
+        file, path = os.fdopen(descriptor, "wb"), Path(name)
+        try:
+            yield file, path
+        finally:
+            path.unlink(missing_ok=True)
+            with suppress(OSError):  # what the full disk did not take is tried once more
+                file.close()
+
+
+def move_in(file: Path, target: Path) -> None:
+    """Move a fetched file to its place in the history, durably but for the directory's entry."""
+    descriptor = os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        os.fchmod(descriptor, MODE)
+        now = time.time()
+        os.utime(descriptor, (now, now))
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+    file.replace(target)
+
+
+def remove_old(directory: Path, *, keep: Collection[str], before: float) -> None:
+    """Remove the files whose name is not in `keep` and that are older than `before` (unix time)."""
+    with os.scandir(directory) as entries:
+        for entry in entries:
+            if entry.name not in keep and entry.stat(follow_symlinks=False).st_mtime < before:
+                Path(entry.path).unlink(missing_ok=True)
+
+
+def _copy(origin: BinaryIO, copy: BinaryIO) -> tuple[str, int]:
+    """Copy to the end and return the SHA-256 and the number of bytes."""
+    content, size = hashlib.sha256(), 0
+    while chunk := origin.read(_CHUNK):
+        content.update(chunk)
+        size += len(chunk)
+        if size > MAX_BYTES:
+            raise OSError(errno.EFBIG, f"more than {MAX_BYTES} bytes", getattr(origin, "name", ""))
+        with keeping():
+            copy.write(chunk)
+    return content.hexdigest(), size
+
+
+def _is_content_of(file: Path) -> bool:
+    try:
+        with open_regular(file) as content:
+            return hashlib.file_digest(content, "sha256").hexdigest() == file.name
+    except OSError as error:
+        if error.errno in {errno.ELOOP, errno.EINVAL, errno.ENXIO}:
+            return False
+        raise
+
+
+def _missing(digest: str) -> SidecarError:
+    return SidecarError(
+        f"cannot read object {digest[:12]}: it is not in the history",
+        "it is fetched again from the peers at the next sync, where they have it",
+    )

@@ -1,0 +1,271 @@
+"""Finds out what lies in the synced folders.
+
+A scan only counts when nothing moved under it: no directory changed while the tree was walked, no
+file while it was read. Otherwise it is tried again, and at last says that the tree is busy.
+What no node could take over (DESIGN.md §7) is refused, with the way out.
+"""
+
+import errno
+import os
+import stat
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from sidecar.core.exclude import DEFAULT_EXCLUDE, Excluded, excluder
+from sidecar.core.snapshot import MAX_BYTES, MAX_MODE, MAX_PATHS, Entry, Kind, Tree
+from sidecar.host.mounts import mounts
+from sidecar.sync.cache import Cache
+from sidecar.sync.live import DIRECTORY, READ, Stamp, digest_of, stamp
+from sidecar.sync.refusal import (
+    TOO_LONG,
+    Advice,
+    Refusal,
+    mounted,
+    no_root,
+    refusal,
+    special,
+    too_many_bytes,
+    too_many_paths,
+    unreadable,
+)
+
+YOUNG: Final = 2_000_000_000
+"""Nanoseconds for which a timestamp is not trusted: the next change may get the same one."""
+
+TRIES: Final = 3
+PAUSE: Final = 0.1
+"""Seconds between two tries."""
+
+MAX_REFUSALS: Final = 20
+MAX_PATH: Final = 4096
+"""Bytes of a path (PATH_MAX)."""
+MAX_DEPTH: Final = 100
+"""Directories below a root that lie in each other."""
+
+_GONE: Final = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scan:
+    """What was found; the tree only counts if the scan is `usable`."""
+
+    tree: Tree
+    refused: tuple[Refusal, ...] = ()
+    busy: str = ""
+    """A path that changed while it was looked at, in every try."""
+    cache: Cache
+    """For the next scan."""
+
+    @property
+    def usable(self) -> bool:
+        """Nothing was refused, and nothing moved."""
+        return not self.refused and not self.busy
+
+
+def scan(
+    roots: Sequence[str],
+    *,
+    exclude: Sequence[str] = DEFAULT_EXCLUDE,
+    cache: Cache,
+    full: bool = False,
+    clock: Callable[[], int] = time.time_ns,
+    limits: tuple[int, int] = (MAX_PATHS, MAX_BYTES),
+) -> Scan:
+    """Return what lies below `roots`. Blocks: call it in a thread.
+
+    Given: exclude patterns, the cache of the scan before, `full` to read every file whatever the
+    cache says, the time in nanoseconds, and how many paths and bytes there may be.
+    """
+    excluded = excluder(tuple(exclude))
+    known = {} if full else cache
+    result = _scan(roots, excluded, known, clock, limits)
+    for _ in range(TRIES - 1):
+        if not result.busy:
+            break
+        time.sleep(PAUSE)
+        result = _scan(roots, excluded, {**known, **result.cache}, clock, limits)
+    return result
+
+
+def _scan(
+    roots: Sequence[str],
+    excluded: Excluded,
+    cache: Cache,
+    clock: Callable[[], int],
+    limits: tuple[int, int],
+) -> Scan:
+    walk = _Walk(excluded, mounts(), limits)
+    for root in roots:
+        walk.root(root)
+    if walk.refused or walk.busy:
+        busy = "" if walk.refused else walk.busy  # it cannot be used either way
+        return Scan(tree={}, refused=tuple(walk.refused), busy=busy, cache=cache)
+    reading = _Reading(cache, clock)
+    tree = walk.entries | {path: reading.entry(path, at) for path, at in walk.files.items()}
+    busy = reading.busy or walk.moved()
+    return Scan(tree=tree, refused=tuple(reading.refused), busy=busy, cache=reading.known)
+
+
+class _Walk:
+    """Collects what lies below roots; files with their status only."""
+
+    def __init__(
+        self, excluded: Excluded, mount_points: Mapping[str, str], limits: tuple[int, int]
+    ) -> None:
+        self.entries: dict[str, Entry] = {}
+        self.files: dict[str, os.stat_result] = {}
+        self.refused: list[Refusal] = []
+        self.busy = ""
+        self._excluded, self._mount_points = excluded, mount_points
+        self._most_paths, self._most_bytes = limits
+        self._bytes = 0
+        self._stopped = False
+        self._directories: dict[str, Stamp] = {}
+        self._real = ""
+        self._start = 0
+
+    def root(self, root: str) -> None:
+        """Walk through one root."""
+        try:
+            descriptor = os.open(root, DIRECTORY)
+        except OSError as error:
+            self._refuse(root, no_root(root, error))
+            return
+        self._start = len(root)
+        self._real = os.path.realpath(root)  # as mount points are told
+        try:
+            self._directories[root] = stamp(os.fstat(descriptor))
+            self._walk(descriptor, root)
+        finally:
+            os.close(descriptor)
+
+    def moved(self) -> str:
+        """Return a directory that is no longer as it was when it was listed, or nothing."""
+        return next((path for path, seen in self._directories.items() if _now(path) != seen), "")
+
+    @property
+    def _enough(self) -> bool:
+        return bool(self.busy) or self._stopped or len(self.refused) >= MAX_REFUSALS
+
+    def _walk(self, descriptor: int, path: str) -> None:
+        with os.scandir(descriptor) as items:
+            for item in items:
+                if self._enough:
+                    return
+                try:
+                    self._take(descriptor, f"{path}/{item.name}", item)
+                except (FileNotFoundError, NotADirectoryError):
+                    self.busy = f"{path}/{item.name}"
+                except OSError as error:
+                    self._refuse(f"{path}/{item.name}", unreadable(error))
+
+    def _take(self, parent: int, path: str, item: os.DirEntry[str]) -> None:
+        directory = item.is_dir(follow_symlinks=False)
+        relative = path[self._start :]
+        if self._excluded(relative, directory):
+            return
+        status = item.stat(follow_symlinks=False)
+        self._count(path, status)
+        if self._real + relative in self._mount_points:
+            self._refuse(path, mounted(relative, directory=directory))
+        elif len(os.fsencode(path)) >= MAX_PATH or relative.count("/") > MAX_DEPTH:
+            self._refuse(f"{path[:80]}…", TOO_LONG)
+        elif stat.S_ISREG(status.st_mode):
+            self.files[path] = status
+        elif stat.S_ISLNK(status.st_mode):
+            target = os.readlink(item.name, dir_fd=parent)
+            self.entries[path] = Entry(kind=Kind.LINK, target=target)
+        elif stat.S_ISDIR(status.st_mode):
+            self._enter(parent, path, item.name, status)
+        else:
+            self._refuse(path, special(relative, status.st_mode))
+
+    def _enter(self, parent: int, path: str, name: str, status: os.stat_result) -> None:
+        self.entries[path] = Entry(kind=Kind.DIRECTORY, mode=status.st_mode & MAX_MODE)
+        self._directories[path] = stamp(status)
+        descriptor = os.open(name, DIRECTORY, dir_fd=parent)
+        try:
+            self._walk(descriptor, path)
+        finally:
+            os.close(descriptor)
+
+    def _count(self, path: str, status: os.stat_result) -> None:
+        if len(self.entries) + len(self.files) >= self._most_paths:
+            self._stop(path, too_many_paths(self._most_paths))
+        if stat.S_ISREG(status.st_mode):
+            self._bytes += status.st_size
+            if self._bytes > self._most_bytes:
+                largest = max((*self.files, path), key=lambda one: self._size(one, status))
+                self._stop(largest, too_many_bytes(self._most_bytes))
+
+    def _stop(self, path: str, advice: Advice) -> None:
+        """Refuse and go no further: who listed all of /var shall not wait for its end."""
+        self._refuse(path, advice)
+        self._stopped = True
+
+    def _size(self, path: str, last: os.stat_result) -> int:
+        return self.files.get(path, last).st_size
+
+    def _refuse(self, path: str, advice: Advice) -> None:
+        self.refused.append(refusal(path, advice))
+
+
+class _Reading:
+    """Makes entries of files; reads those that are not known from before."""
+
+    def __init__(self, cache: Cache, clock: Callable[[], int]) -> None:
+        self.known: dict[str, tuple[Stamp, str]] = {}
+        self.refused: list[Refusal] = []
+        self.busy = ""
+        self._cache, self._clock = cache, clock
+
+    def entry(self, path: str, status: os.stat_result) -> Entry:
+        """Return the entry of a file as it was when it was walked past."""
+        seen = stamp(status)
+        known = self._cache.get(path)
+        if known and known[0] == seen:
+            self.known[path] = known
+            digest = known[1]
+        else:
+            digest = self._read(path, seen)
+        mode = status.st_mode & MAX_MODE
+        return Entry(kind=Kind.FILE, mode=mode, digest=digest, size=status.st_size)
+
+    def _read(self, path: str, seen: Stamp) -> str:
+        if self.busy or len(self.refused) >= MAX_REFUSALS:
+            return ""
+        begun = self._clock()
+        try:
+            digest = _digest(path, seen)
+        except OSError as error:
+            self.refused.append(refusal(path, unreadable(error)))
+            return ""
+        if digest is None:
+            self.busy = path
+            return ""
+        if begun - seen[2] > YOUNG:
+            self.known[path] = seen, digest
+        return digest
+
+
+def _digest(path: str, seen: Stamp) -> str | None:
+    """Return the digest of a file; None if it is no longer the one that was seen."""
+    try:
+        descriptor = os.open(path, READ)
+    except OSError as error:
+        if error.errno in _GONE:
+            return None
+        raise
+    try:
+        return digest_of(descriptor, seen)
+    finally:
+        os.close(descriptor)
+
+
+def _now(path: str) -> Stamp | None:
+    try:
+        return stamp(os.lstat(path))
+    except OSError:
+        return None

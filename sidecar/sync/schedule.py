@@ -1,0 +1,73 @@
+"""When the full check runs: cron's expression, with one run for all that were missed."""
+
+import asyncio
+import json
+import logging
+import time
+from collections.abc import AsyncGenerator
+from contextlib import suppress
+from datetime import datetime, tzinfo
+from pathlib import Path
+from typing import Final
+
+from cronsim import CronSim
+
+from sidecar.host import files
+
+log = logging.getLogger("schedule")
+
+LONGEST_SLEEP: Final = 30.0
+"""Seconds: the clock may be set, and a machine may sleep."""
+
+JITTER: Final = 0.1
+"""Share of the time between two runs over which the nodes spread."""
+
+
+def next_run(expression: str, after: float, zone: tzinfo) -> float:
+    """Return the unix time of the first run after `after`; daylight saving as cron(8) has it."""
+    begin = datetime.fromtimestamp(after, zone)
+    return float(next(CronSim(expression, begin)).timestamp())
+
+
+class Schedule:
+    """The runs of one expression.
+
+    Given: the expression, the time zone, where the last run is remembered, and this node's share
+    (0 to 1) of the jitter.
+    """
+
+    def __init__(self, expression: str, zone: tzinfo, memory: Path, share: float) -> None:
+        self._expression = expression
+        self._zone = zone
+        self._memory = memory
+        self._share = share
+        self._last = self._recall() or time.time()
+
+    @property
+    def next(self) -> float:
+        """Unix time of the next run."""
+        slot = next_run(self._expression, self._last, self._zone)
+        following = next_run(self._expression, slot, self._zone)
+        return slot + (following - slot) * JITTER * self._share
+
+    async def runs(self) -> AsyncGenerator[None]:
+        """Give an item whenever a run is due; however many were missed, they are one."""
+        while True:
+            wait = self.next - time.time()
+            if wait > 0:
+                await asyncio.sleep(min(wait, LONGEST_SLEEP))
+                continue
+            self._last = time.time()
+            self._remember()
+            yield
+
+    def _recall(self) -> float | None:
+        with suppress(OSError, ValueError, TypeError, KeyError):
+            return float(json.loads(self._memory.read_text())["last"])
+        return None
+
+    def _remember(self) -> None:
+        try:
+            files.write(self._memory, json.dumps({"format": 1, "last": self._last}))
+        except OSError as error:
+            log.warning("cannot keep %s: %s", self._memory, error.strerror)

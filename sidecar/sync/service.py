@@ -1,0 +1,152 @@
+"""Sync as the daemon sees it: one part that may fail without harm to what is served."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+from sidecar.core.exclude import DEFAULT_EXCLUDE
+from sidecar.core.guard import Rules
+from sidecar.core.report import PeerReport
+from sidecar.core.settings import Identity, Settings
+from sidecar.core.sync import Hold, SyncReport
+from sidecar.errors import RefusedError, SidecarError
+from sidecar.host.paths import Paths
+from sidecar.host.watch import changes
+from sidecar.programs import rsync
+from sidecar.sync.engine import Engine
+from sidecar.sync.orders import Orders
+from sidecar.sync.schedule import Schedule
+from sidecar.sync.served import Served
+from sidecar.sync.transfer import Transfer
+from sidecar.sync.workspace import Workspace
+
+log = logging.getLogger("sync")
+
+
+class Sync:
+    """All of sync on one node.
+
+    Given: who serves the folders, and `on_change` for every change of the head.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        identity: Identity,
+        paths: Paths,
+        served: Served,
+        *,
+        on_change: Callable[[], None],
+    ) -> None:
+        self._settings, self._identity, self._paths = settings, identity, paths
+        self._served, self._on_change = served, on_change
+        self._engine: Engine | None = None
+        self._orders: Orders | None = None
+        self._schedule: Schedule | None = None
+        self._broken = ""
+
+    @property
+    def head(self) -> str | None:
+        """Id of the snapshot that is live here."""
+        return self._engine.head if self._engine else None
+
+    @property
+    def orders(self) -> Orders:
+        """What a person may ask; raise RefusedError while sync does not work."""
+        if self._orders is None:
+            raise RefusedError(f"cannot sync: {self._broken or 'this node is starting'}")
+        return self._orders
+
+    async def open(self) -> None:
+        """End an apply that was interrupted, before anything serves the folders."""
+        try:
+            workspace = await asyncio.to_thread(self._open)
+        except (SidecarError, OSError) as error:
+            self._broken = str(error)
+            log.error("sync is off: %s", error)  # noqa: TRY400 # its text says it all
+            return
+        settings, node = self._settings, str(self._identity.node)
+        rsync.install(self._paths, workspace.history.directory)
+        self._engine = Engine(
+            workspace,
+            self._rules(),
+            Transfer(
+                self._paths, self._identity, port=settings.link_port, history=workspace.history
+            ),
+            self._served,
+            node=node,
+            soak=settings.sync_soak,
+            keep=settings.sync_keep,
+            on_change=self._on_change,
+        )
+        self._orders = Orders(self._engine, workspace, self._served, node)
+        if settings.sync_schedule is not None:
+            share = self._identity.index / len(settings.nodes)
+            memory = self._paths.state / "schedule.json"
+            zone = ZoneInfo(settings.timezone)
+            self._schedule = Schedule(settings.sync_schedule, zone, memory, share)
+
+    async def run(self) -> None:
+        """Sync until cancelled."""
+        if self._engine is None:
+            return
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._engine.run(), name="sync engine")
+            if self._settings.sync_on_change:
+                group.create_task(self._watch(self._engine), name="sync watch")
+            if self._schedule is not None:
+                group.create_task(self._keep_schedule(self._engine), name="sync schedule")
+
+    def see(self, peers: Iterable[PeerReport]) -> None:
+        """Learn what the links show."""
+        if self._engine is not None:
+            self._engine.see(
+                {peer.node: peer.state.head for peer in peers if peer.linked and peer.state}
+            )
+
+    async def wait_settled(self, timeout: float) -> None:
+        """Wait until this node has what its linked peers have, or `timeout` seconds."""
+        if self._engine is None:
+            return
+        try:
+            async with asyncio.timeout(timeout):
+                await self._engine.settled.wait()
+        except TimeoutError:
+            log.warning("still not in sync after %g s: starting all the same", timeout)
+
+    def report(self) -> SyncReport:
+        """Return how things stand."""
+        if self._engine is None:
+            broken = Hold(reason="off", message=self._broken or "this node is starting")
+            return SyncReport(paths=self._settings.sync_paths, holds=(broken,))
+        return self._engine.report(self._schedule.next if self._schedule else 0.0)
+
+    def _open(self) -> Workspace:
+        exclude = (*DEFAULT_EXCLUDE, *self._settings.sync_exclude)
+        workspace = Workspace(self._settings.sync_paths, exclude, self._paths.state)
+        workspace.recover()
+        return workspace
+
+    def _rules(self) -> Rules:
+        main = str(self._paths.nginx / "nginx.conf")
+        return Rules(
+            roots=self._settings.sync_paths,
+            needed=frozenset({main} if self._settings.nginx else ()),
+            stock=stock_digests(self._paths.config / "stock.sha256"),
+        )
+
+    async def _watch(self, engine: Engine) -> None:
+        async for _ in changes(*map(Path, self._settings.sync_paths)):
+            engine.wake()
+
+    async def _keep_schedule(self, engine: Engine) -> None:
+        assert self._schedule is not None
+        async for _ in self._schedule.runs():
+            engine.wake(full=True)
+
+
+def stock_digests(listing: Path) -> frozenset[str]:
+    """Return the digests of all files that any release brought (lines of sha256sum(1))."""
+    return frozenset(line.split()[0] for line in listing.read_text().splitlines() if line)

@@ -1,0 +1,163 @@
+"""The synced folders of this node, and the history that they are compared with."""
+
+import asyncio
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from sidecar.core.change import Change, changes, summarise
+from sidecar.core.exclude import excluder
+from sidecar.core.snapshot import Kind, Snapshot, Tree
+from sidecar.errors import SidecarError
+from sidecar.sync import cache
+from sidecar.sync.apply import Apply, Moved
+from sidecar.sync.recover import forget, recover
+from sidecar.sync.refusal import Refusal
+from sidecar.sync.scan import scan
+from sidecar.sync.served import Served
+from sidecar.sync.store import History
+
+log = logging.getLogger("sync")
+
+
+class BusyError(Exception):
+    """The folders changed while they were looked at: look again."""
+
+
+class RefusedByServiceError(SidecarError):
+    """What serves the folders does not want a snapshot; the message is its own."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Look:
+    """What lies in the folders, and how it differs from the head."""
+
+    head: str | None
+    base: Tree
+    """The head's tree; empty before the first snapshot."""
+    live: Tree
+    draft: tuple[Change, ...]
+    refused: tuple[Refusal, ...]
+
+
+class Workspace:
+    """Reads and changes the folders.
+
+    Given: the folders, patterns of what is left alone, the directory of our state.
+    """
+
+    def __init__(self, roots: tuple[str, ...], exclude: Sequence[str], state: Path) -> None:
+        self.roots = roots
+        self.history = History(state / "history")
+        self._exclude = exclude
+        self._journal = state / "journal"
+        self._cache_file = state / "scan.json"
+        self._cache = cache.load(self._cache_file)
+
+    def left_out(self, tree: Tree) -> str | None:
+        """Return a path of a peer's tree that this node leaves alone; None if there is none.
+
+        Taken over, it would be missing from the next look and read as deleted.
+        """
+        excluded = excluder(tuple(self._exclude))
+        for path, entry in tree.items():
+            root = next((one for one in self.roots if path.startswith(f"{one}/")), "")
+            if excluded(path.removeprefix(root), entry.kind is Kind.DIRECTORY):
+                return path
+        return None
+
+    def recover(self) -> None:
+        """Bring an apply that was interrupted to one of its two ends. Blocks."""
+        found = recover(self._journal, self.history)
+        if found is None:
+            return
+        if found.done and self.history.head() == found.before:
+            self.history.set_head(found.after)
+        forget(self._journal)
+        log.warning(
+            "an interrupted apply of snapshot %s was %s",
+            found.after[:12],
+            "completed" if found.done else "undone",
+        )
+
+    async def look(self, *, full: bool = False) -> Look:
+        """Compare the folders with the head; read every file if `full`. Raise BusyError."""
+        return await asyncio.to_thread(self._look, full)
+
+    async def accept(self, look: Look, node: str, now: float, summary: str = "") -> str:
+        """Keep what lies in the folders as a snapshot that follows the head; return its id.
+
+        Raise BusyError if a file is no longer what was seen.
+        """
+        parents = (look.head,) if look.head else ()
+        snapshot = Snapshot(
+            roots=self.roots,
+            tree=look.live,
+            parents=parents,
+            node=node,
+            time=now,
+            summary=summary or summarise(look.draft, self.roots),
+        )
+        return await asyncio.to_thread(self._keep, look.live, snapshot)
+
+    async def apply(self, look: Look, wanted: Tree, after: str, served: Served) -> None:
+        """Put `wanted` in place of what was seen and make `after` the head.
+
+        Raise BusyError if somebody edits at this moment, RefusedByServiceError if the service does
+        not want it: then everything is as it was, and served as before.
+        """
+        change = Apply(
+            look.live,
+            wanted,
+            roots=self.roots,
+            objects=self.history,
+            journal=self._journal,
+            before=look.head,
+            after=after,
+        )
+        if isinstance(await asyncio.to_thread(change.write), Moved):
+            raise BusyError
+        try:
+            reason = await served.try_peers()
+        except BaseException:
+            await asyncio.to_thread(change.revert)
+            raise
+        if reason:
+            await asyncio.to_thread(change.revert)
+            await served.try_own()
+            raise RefusedByServiceError(reason)
+        await asyncio.to_thread(self._commit, change, after)
+
+    def _look(self, full: bool) -> Look:
+        found = scan(self.roots, exclude=self._exclude, cache=self._cache, full=full)
+        if found.busy:
+            raise BusyError
+        if found.cache != self._cache:
+            self._cache = found.cache
+            try:
+                cache.save(self._cache_file, found.cache)
+            except OSError as error:  # the next start reads all files, which is all
+                log.info("cannot keep %s: %s", self._cache_file, error.strerror)
+        head = self.history.head()
+        base: Tree = self.history.get(head).tree if head else {}
+        draft = () if found.refused else changes(base, found.tree)
+        return Look(head=head, base=base, live=found.tree, draft=draft, refused=found.refused)
+
+    def _keep(self, tree: Tree, snapshot: Snapshot) -> str:
+        for path, digest in _contents(tree).items():
+            try:
+                if not self.history.has(digest) and self.history.put(Path(path)) != digest:
+                    raise BusyError
+            except OSError as error:
+                raise BusyError from error
+        return self.history.add(snapshot)
+
+    def _commit(self, change: Apply, after: str) -> None:
+        change.commit()
+        self.history.set_head(after)
+        change.finish()
+
+
+def _contents(tree: Tree) -> Mapping[str, str]:
+    return {path: entry.digest for path, entry in tree.items() if entry.kind is Kind.FILE}

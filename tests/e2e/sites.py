@@ -1,0 +1,143 @@
+"""Sites that say a word, and who serves them."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+from tests.cluster.cluster import Cluster
+from tests.cluster.folder import Folder
+from tests.cluster.host import Host
+from tests.cluster.node import Node, Plan
+from tests.cluster.wait import always, until
+from tests.cluster.world import World
+
+CUT: Final = ("tcp dport 8730", "tcp sport 8730")
+"""Rules for `Host.drop`: what the nodes tell each other, but not VRRP."""
+
+_LISTEN: Final = """
+import socket, time
+server = socket.create_server(("0.0.0.0", {port}))
+time.sleep(600)
+"""
+
+_CERTIFICATE: Final = """
+umask 077; mkdir -p "$1"; cd "$1"
+openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 30 \
+    -subj /CN="$(basename "$1")" -keyout privkey.pem.tmp -out fullchain.pem.tmp 2>/dev/null
+chmod 644 fullchain.pem.tmp
+mv privkey.pem.tmp privkey.pem
+mv fullchain.pem.tmp fullchain.pem
+"""
+_FINGERPRINT: Final = "openssl x509 -noout -fingerprint -sha256"
+
+
+def plan(world: World) -> Plan:
+    """Return two nodes that accept a change as soon as nginx serves it."""
+    proxied = (f"{host}={world.upstream}" for host in ("site.test", "tls.test"))
+    return Plan(
+        environment={"HA_SYNC_SOAK": "0s", "HA_SITES": ",".join(proxied)},
+        files={"conf.d/base.conf": site("base.test", "base")},
+    )
+
+
+def site(host: str, answer: str, *, listen: str = "80") -> str:
+    """Return the configuration of a site that answers with a word."""
+    return f'server {{ listen {listen}; server_name {host}; return 200 "{answer}"; }}\n'
+
+
+def wait_served(host: str, answer: str, *nodes: Node, within: float = 15) -> None:
+    """Wait until each node's own nginx answers so."""
+    for node in nodes:
+        _wait_served(node, host, answer, within)
+
+
+def _wait_served(node: Node, host: str, answer: str, within: float) -> None:
+    until(
+        f"{node} says {answer} for {host}",
+        lambda: node.fetch(host),
+        lambda said: said == answer,
+        within=within,
+    )
+
+
+def always_serves(node: Node, host: str, answer: str, *, during: float = 2) -> None:
+    """Check that a node's own nginx answers so, and goes on with that."""
+    always(
+        f"{node} says {answer} for {host}",
+        lambda: node.fetch(host),
+        lambda said: said == answer,
+        during=during,
+    )
+
+
+def wait_reason(node: Node, *words: str, within: float = 15) -> str:
+    """Wait until a node says what keeps it from being in sync, in these words; return all of it.
+
+    It must say so to a program, and in the same words to a person.
+    """
+    until(
+        f"{node} speaks of {', '.join(words)}",
+        lambda: _problems(node),
+        lambda said: all(word in said for word in words),
+        within=within,
+    )
+    told = node.ha("status").stdout
+    assert all(word in told for word in words), told
+    return told
+
+
+def _problems(node: Node) -> str:
+    return "\n".join(
+        f"{problem['code']}: {problem['message']}; {problem['hint']}"
+        for problem in node.status()["problems"]
+    )
+
+
+def wait_accepted(node: Node, before: str | None) -> str:
+    """Wait until a node has another snapshot than `before` and nothing to accept; return it."""
+    sync = until(
+        f"{node} has accepted what was written there",
+        node.sync,
+        lambda sync: sync["head"] != before and not sync["draft"],
+    )
+    return str(sync["head"])
+
+
+def wait_linked(cluster: Cluster, *, linked: bool = True) -> None:
+    """Wait until all nodes see all others, or at least one does not."""
+    until(
+        "the links are up" if linked else "the link is down",
+        lambda: [peer["linked"] for node in cluster.nodes for peer in node.status()["peers"]],
+        lambda links: all(links) if linked else not any(links),
+        within=20,
+    )
+
+
+@contextmanager
+def held_port(host: Host, port: int) -> Iterator[None]:
+    """Let another program on a host listen on a port."""
+    pid = f"/run/port-{port}.pid"
+    listen = _LISTEN.format(port=port)
+    host.run("sh", "-c", f'python3 -c "$1" & echo $! >{pid}', "sh", listen)
+    until("the port is held", lambda: f":{port} " in host.run("ss", "-ltn"))
+    try:
+        yield
+    finally:
+        host.run("sh", "-c", f"kill $(cat {pid})")
+
+
+def make_certificate(folder: Folder, directory: str) -> str:
+    """Write a new certificate and its key, each in one step; return the fingerprint."""
+    folder.sh(_CERTIFICATE, directory)
+    return folder.sh(f'{_FINGERPRINT} -in "$1/fullchain.pem"', directory)
+
+
+def wait_certificate(node: Node, host: str, fingerprint: str) -> None:
+    """Wait until a node's own nginx shows the certificate with this fingerprint."""
+    connect = f"openssl s_client -connect 127.0.0.1:443 -servername {host} </dev/null 2>/dev/null"
+    until(
+        f"{node} shows the new certificate",
+        lambda: node.host.run("sh", "-c", f"{connect} | {_FINGERPRINT}"),
+        lambda shown: shown == fingerprint,
+        within=15,
+    )

@@ -1,0 +1,47 @@
+"""Small trees and snapshots for tests; contents are strings."""
+
+import hashlib
+from collections.abc import Mapping
+
+from sidecar.core.snapshot import Entry, Kind, Snapshot, encode, identify
+
+ROOT = "/etc/nginx"
+
+
+def digest(content: str) -> str:
+    return hashlib.sha256(content.encode()).hexdigest()
+
+
+def file(content: str = "server {}", mode: int = 0o644) -> Entry:
+    return Entry(kind=Kind.FILE, mode=mode, digest=digest(content), size=len(content.encode()))
+
+
+def link(target: str) -> Entry:
+    return Entry(kind=Kind.LINK, target=target)
+
+
+def directory(mode: int = 0o755) -> Entry:
+    return Entry(kind=Kind.DIRECTORY, mode=mode)
+
+
+def tree(entries: Mapping[str, Entry | str], root: str = ROOT) -> dict[str, Entry]:
+    """Return a tree of entries by name below `root`; a string is a file with that content."""
+    result: dict[str, Entry] = {}
+    for name, entry in entries.items():
+        parts = name.split("/")
+        for depth in range(1, len(parts)):
+            result.setdefault("/".join((root, *parts[:depth])), directory())
+        result[f"{root}/{name}"] = file(entry) if isinstance(entry, str) else entry
+    return result
+
+
+def snapshot(
+    entries: Mapping[str, Entry | str], *parents: str, time: float = 1.0, node: str = "192.0.2.11"
+) -> Snapshot:
+    return Snapshot(
+        roots=(ROOT,), tree=tree(entries), parents=tuple(sorted(parents)), time=time, node=node
+    )
+
+
+def id_of(value: Snapshot) -> str:
+    return identify(encode(value))
