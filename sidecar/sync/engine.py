@@ -191,8 +191,10 @@ class Engine:
             self._full = full
             return BUSY_PAUSE
         except SidecarError as error:
-            log.error("%s", error)  # noqa: TRY400 # its text says it all
-            self._failed = (Hold(reason="failed", message=error.message, hint=error.hint),)
+            failed = (Hold(reason="failed", message=error.message, hint=error.hint),)
+            if failed != self._failed:
+                log.error("%s", error)  # noqa: TRY400 # its text says it all
+            self._failed = failed
             return RETRY.first
         self._failed = ()
         self._set_head()
@@ -271,16 +273,17 @@ class Engine:
         now = time.time()
         complete = {
             name: snapshot
-            for name in {look.head, *self._fetched}
-            if name is not None and (snapshot := self._history.complete(name)) is not None
+            for name in self._fetched.intersection(self._peers.values()) - {look.head}
+            if (snapshot := self._history.complete(name)) is not None
         }
+        own = {look.head: look.snapshot} if look.head and look.snapshot else {}
         waiting = {node for node, retry in self._retry.items() if retry > time.monotonic()}
         return Facts(
             now=now,
             head=look.head,
             peers={node: head for node, head in self._peers.items() if node not in waiting},
             graph=self._history.graph(),
-            snapshots=complete,
+            snapshots={**complete, **own},
             draft=look.draft,
             rejected={
                 name: rejection.retry for name, rejection in self._history.state().rejected.items()
@@ -303,7 +306,7 @@ class Engine:
             log.warning("%s", error)
             return
         self._failures.pop(node, None)
-        self._fetched.add(name)
+        self._fetched = {*self._fetched.intersection(self._peers.values()), name}
         self._count(node, "success")
 
     async def _fast_forward(self, look: Look, name: str) -> None:

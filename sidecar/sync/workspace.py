@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,6 +34,8 @@ class Look:
     """What lies in the folders, and how it differs from the head."""
 
     head: str | None
+    snapshot: Snapshot | None
+    """The head's; None before the first."""
     base: Tree
     """The head's tree; empty before the first snapshot."""
     live: Tree
@@ -54,6 +56,8 @@ class Workspace:
         self._journal = state / "journal"
         self._cache_file = state / "scan.json"
         self._cache = cache.load(self._cache_file)
+        self._known: tuple[str, Snapshot] | None = None
+        """The head, decoded: that of thousands of files takes a while to read."""
 
     def left_out(self, tree: Tree) -> str | None:
         """Return a path of a peer's tree that this node leaves alone; None if there is none.
@@ -99,7 +103,7 @@ class Workspace:
             time=now,
             summary=summary or summarise(look.draft, self.roots),
         )
-        return await asyncio.to_thread(self._keep, look.live, snapshot)
+        return await asyncio.to_thread(self._keep, look.draft, snapshot)
 
     async def apply(self, look: Look, wanted: Tree, after: str, served: Served) -> None:
         """Put `wanted` in place of what was seen and make `after` the head.
@@ -140,12 +144,24 @@ class Workspace:
             except OSError as error:  # the next start reads all files, which is all
                 log.info("cannot keep %s: %s", self._cache_file, error.strerror)
         head = self.history.head()
-        base: Tree = self.history.get(head).tree if head else {}
-        draft = () if found.refused else changes(base, found.tree)
-        return Look(head=head, base=base, live=found.tree, draft=draft, refused=found.refused)
+        snapshot = self._decoded(head) if head else None
+        base: Tree = snapshot.tree if snapshot else {}
+        return Look(
+            head=head,
+            snapshot=snapshot,
+            base=base,
+            live=found.tree,
+            draft=() if found.refused else changes(base, found.tree),
+            refused=found.refused,
+        )
 
-    def _keep(self, tree: Tree, snapshot: Snapshot) -> str:
-        for path, digest in _contents(tree).items():
+    def _decoded(self, head: str) -> Snapshot:
+        if self._known is None or self._known[0] != head:
+            self._known = head, self.history.get(head)
+        return self._known[1]
+
+    def _keep(self, draft: Iterable[Change], snapshot: Snapshot) -> str:
+        for path, digest in _contents(draft).items():
             try:
                 if not self.history.has(digest) and self.history.put(Path(path)) != digest:
                     raise BusyError
@@ -159,5 +175,10 @@ class Workspace:
         change.finish()
 
 
-def _contents(tree: Tree) -> Mapping[str, str]:
-    return {path: entry.digest for path, entry in tree.items() if entry.kind is Kind.FILE}
+def _contents(draft: Iterable[Change]) -> Mapping[str, str]:
+    """Return the digests of the files that are new or different, by path."""
+    return {
+        change.path: change.new.digest
+        for change in draft
+        if change.new is not None and change.new.kind is Kind.FILE
+    }

@@ -25,6 +25,9 @@ GRACES: Final = ((signal.SIGQUIT, 10.0), (signal.SIGTERM, 3.0))
 DOWN_AFTER: Final = 0.3
 """Seconds without workers after which the VIP should move; a crashed nginx is back sooner."""
 
+STARTED_WITHIN: Final = 5.0
+"""Seconds that a reload waits for an nginx that is just starting."""
+
 HUNG_AFTER: Final = 10.0
 """Seconds without an answer after which a running nginx is killed and started again."""
 
@@ -110,6 +113,8 @@ class Nginx:
         Whatever goes wrong, nginx goes on with the configuration that it has.
         """
         async with self._reloading:
+            if not await self._wait_for_workers():
+                return self._config_error or "nginx does not run"
             found = await asyncio.to_thread(signature, self._paths.nginx)
             if found == self._served and not self._config_error:
                 return ""
@@ -130,7 +135,7 @@ class Nginx:
         self._render()
         error = await nginx.complaint(self._paths.nginx)
         master = self.supervisor.pid
-        if master is None:  # `_prepare` looks for itself
+        if master is None:  # it has died since, and its next start tells
             return error or "nginx does not run"
         if not error:
             error = await nginx.reload(master, self._emergencies)
@@ -139,6 +144,13 @@ class Nginx:
         if not error:
             log.info("reloaded: the new configuration is served")
         return error
+
+    async def _wait_for_workers(self) -> bool:
+        """Wait a moment for a starting nginx: before it has workers a HUP would end it."""
+        deadline = time.monotonic() + STARTED_WITHIN
+        while self._without_workers_since is not None and time.monotonic() < deadline:
+            await asyncio.sleep(0.02)
+        return self._without_workers_since is None
 
     async def _prepare(self) -> None:
         """Wait until there is a configuration that nginx accepts."""

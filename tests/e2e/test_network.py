@@ -36,14 +36,18 @@ def test_a_silent_loss_is_healed_with_the_peer_as_the_holder(pair: Cluster, clie
     assert load.served.nodes[-1] == backup.address
 
 
-def test_a_vip_deleted_by_hand_is_back_within_a_second(pair: Cluster) -> None:
+def test_a_vip_deleted_by_hand_is_back_within_a_second(pair: Cluster, client: Client) -> None:
     master = pair.master
-    with master.host.watch() as nic:
+    with client.load(pair.vip) as load:
+        load.wait_for(master.address)
         begun = now()
         master.host.run("ip", "address", "del", f"{pair.vip}/32", "dev", "eth0")
-        assert nic.came(pair.vip, after=begun) < 1
-    pair.wait_held_by(master)
-    assert master.host.lifetimes()[pair.vip] < 10
+        # keepalived gives way for its skew time, and the peer may be the quicker one by 0.4 ms.
+        until("somebody holds it", pair.holders, lambda nodes: len(nodes) == 1, within=1)
+        until("the last requests are through", lambda: now() - begun > 3)
+    assert load.served.gap < 1, load.served
+    pair.wait_settled()
+    assert pair.master.host.lifetimes()[pair.vip] < 10
 
 
 def test_a_vip_added_by_hand_is_removed_within_two_seconds(pair: Cluster, client: Client) -> None:

@@ -1,16 +1,10 @@
-"""Histories that part and meet, and more than two nodes."""
+"""Histories that part, and meet again."""
 
-from dataclasses import replace
 from typing import Final
 
-import pytest
-
 from tests.cluster.cluster import Cluster
-from tests.cluster.node import Node
-from tests.cluster.wait import always, until
-from tests.cluster.world import World
+from tests.cluster.wait import always
 from tests.e2e import sites
-from tests.e2e.fixtures import Have
 
 OWN: Final = "conf.d/own.conf"
 
@@ -61,40 +55,3 @@ def test_nodes_that_were_edited_alike_while_cut_join(synced: Cluster) -> None:
     heads = edit_apart(synced, ("alike", "alike"))
     synced.wait_in_sync(within=20)
     assert synced.a.sync()["head"] not in heads
-
-
-@pytest.fixture
-def three(world: World, have: Have) -> Cluster:
-    """Three nodes in sync."""
-    cluster = have(replace(sites.plan(world), count=3))
-    cluster.wait_in_sync(within=30)
-    return cluster
-
-
-def test_an_edit_on_any_of_three_nodes_reaches_all(three: Cluster) -> None:
-    for number, node in enumerate(three.nodes):
-        node.folder.write(OWN, sites.site("own.test", f"edit {number}"))
-        sites.wait_served("own.test", f"edit {number}", *three.nodes)
-    three.wait_in_sync()
-
-
-def test_an_edit_reaches_all_when_its_maker_is_gone_after_one_peer_has_it(three: Cluster) -> None:
-    maker, first, last = three.nodes
-    last.host.drop(*sites.CUT)
-    until("it is cut off", lambda: linked(last), lambda peers: not peers, within=20)
-    maker.folder.write(OWN, sites.site("own.test", "last words"))
-    sites.wait_served("own.test", "last words", first)
-    three.wait_in_sync(maker, first)
-    maker.kill()
-    until("it is gone", lambda: linked(first), lambda peers: not peers, within=20)
-    assert "last words" not in last.inside.read(OWN)
-    last.host.heal()
-    sites.wait_served("own.test", "last words", last, within=30)
-    tree = three.wait_in_sync(first, last)
-    maker.start()
-    assert three.wait_in_sync(within=30) == tree
-
-
-def linked(node: Node) -> list[str]:
-    """Return the peers that a node has a link to."""
-    return [peer["node"] for peer in node.status()["peers"] if peer["linked"]]

@@ -8,10 +8,9 @@ import pytest
 
 from tests.cluster.client import Client
 from tests.cluster.cluster import Cluster
-from tests.cluster.node import Node, Plan
-from tests.cluster.wait import always, until
+from tests.cluster.node import Node
+from tests.cluster.wait import always
 from tests.e2e import sites
-from tests.e2e.fixtures import Start
 
 PORT: Final = 8098
 ALIEN: Final = "192.0.2.77"
@@ -146,18 +145,22 @@ def test_a_port_that_another_program_holds_there_is_named_and_the_change_taken_b
     owned.wait_in_sync()
 
 
+_SOCKET: Final = """python3 -c 'import socket as s; s.socket(s.AF_UNIX).bind("conf.d/socket")'"""
+
 # By name: what a user does, what is said of it, and how it ends.
 TROUBLES: Final = {
-    "a named pipe": ("mkfifo conf.d/pipe", ("conf.d/pipe", "named pipe"), "rm conf.d/pipe"),
-    "a device": ("mknod null c 1 3", ("/null", "device"), "rm null"),
-    "a socket": (
-        """python3 -c 'import socket; socket.socket(socket.AF_UNIX).bind("conf.d/socket")'""",
-        ("conf.d/socket", "socket"),
-        "rm conf.d/socket",
+    "what is no file": (
+        f"mkfifo conf.d/pipe; mknod null c 1 3; {_SOCKET}",
+        (
+            "conf.d/pipe: it is a named pipe",
+            "conf.d/socket: it is a socket",
+            "null: it is a device",
+        ),
+        "rm conf.d/pipe null conf.d/socket",
     ),
-    "25,000 files": (
+    "too much": (
         "mkdir many; cd many; seq 25000 | xargs touch",
-        ("20,000", "HA_SYNC_PATHS"),
+        ("more than 20,000 files", "HA_SYNC_PATHS"),
         "rm -r many",
     ),
 }
@@ -182,15 +185,3 @@ def test_what_cannot_be_synced_is_refused_with_a_way_out_and_serving_is_untouche
         sites.wait_served("own.test", "here", peer)
     assert not load.served.failures, load.served
     owned.wait_in_sync()
-
-
-def test_a_single_file_bind_mount_is_refused_with_a_way_out_and_both_serve(start: Start) -> None:
-    mount = {"volumes": ["./.env:/etc/nginx/snippets/single.conf:ro"]}
-    files = {"conf.d/own.conf": sites.site("own.test", "old")}
-    pair = start(Plan(own_service={"host-b": mount}, files=files))
-    pair.wait_settled(within=30)
-    sites.wait_reason(pair.b, "snippets/single.conf", "mount the directory", within=30)
-    pair.a.folder.write(OWN, sites.site("own.test", "new"))
-    sites.wait_served("own.test", "new", pair.a)
-    sites.always_serves(pair.b, "own.test", "old", during=1)
-    until("both can serve", lambda: [node.status()["node"]["eligible"] for node in pair.nodes], all)
