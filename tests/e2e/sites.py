@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from typing import Final
 
 from tests.cluster.cluster import Cluster
-from tests.cluster.folder import Folder
+from tests.cluster.folder import Folder, Tree
 from tests.cluster.host import Host
 from tests.cluster.node import Node, Plan
 from tests.cluster.wait import always, until
@@ -70,20 +70,23 @@ def always_serves(node: Node, host: str, answer: str, *, during: float = 2) -> N
     )
 
 
-def wait_reason(node: Node, *words: str, within: float = 15) -> str:
-    """Wait until a node says what keeps it from being in sync, in these words; return all of it.
+def wait_reason(node: Node, *words: str, within: float = 15) -> None:
+    """Wait until a node says what keeps it from being in sync, in these words.
 
     It must say so to a program, and in the same words to a person.
     """
-    until(
-        f"{node} speaks of {', '.join(words)}",
-        lambda: _problems(node),
-        lambda said: all(word in said for word in words),
-        within=within,
-    )
-    told = node.ha("status").stdout
-    assert all(word in told for word in words), told
-    return told
+    for said in (lambda: _problems(node), lambda: node.ha("status").stdout):
+        until(
+            f"{node} speaks of {', '.join(words)}",
+            said,
+            lambda text: all(word in text for word in words),
+            within=within,
+        )
+
+
+def wait_tree(node: Node, tree: Tree) -> None:
+    """Wait until a node has these files, as one that takes a change back does in a moment."""
+    until(f"the files of {node} are as before", node.inside.tree, lambda now: now == tree)
 
 
 def _problems(node: Node) -> str:

@@ -85,7 +85,7 @@ def test_a_certificate_that_only_one_node_has_is_named_by_the_other_until_it_has
     owned.a.folder.write(OWN, f"server {{ {tls} }}\n{sites.site('own.test', 'new')}")
     sites.wait_served("own.test", "new", owned.a)
     sites.wait_reason(owned.b, both, "No such file")
-    assert owned.b.inside.tree() == before
+    sites.wait_tree(owned.b, before)
     sites.always_serves(owned.b, "own.test", "old", during=1)
     owned.b.inside.sh(put, pair)
     sites.wait_served("own.test", "new", owned.b, within=30)
@@ -103,7 +103,7 @@ def test_an_address_that_only_one_node_can_bind_is_named_by_the_other_until_it_c
         owned.a.folder.write(OWN, text)
         sites.wait_served("own.test", "new", owned.a)
         sites.wait_reason(owned.b, ALIEN)
-        assert owned.b.inside.tree() == before
+        sites.wait_tree(owned.b, before)
         sites.always_serves(owned.b, "own.test", "old", during=1)
         owned.b.host.run(*add)
         sites.wait_served("own.test", "new", owned.b, within=30)
@@ -139,7 +139,7 @@ def test_a_port_that_another_program_holds_there_is_named_and_the_change_taken_b
         owned.a.folder.write(OWN, text)
         sites.wait_served("own.test", "new", owned.a)
         sites.wait_reason(owned.b, str(PORT))
-        assert owned.b.inside.tree() == before
+        sites.wait_tree(owned.b, before)
         sites.always_serves(owned.b, "own.test", "old", during=1)
     sites.wait_served("own.test", "new", owned.b, within=30)
     owned.wait_in_sync()

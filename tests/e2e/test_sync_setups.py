@@ -71,7 +71,7 @@ def test_a_hook_is_told_of_a_peers_change_and_may_refuse_it(hooked: Cluster) -> 
     taker.inside.sh("echo 'the service does not like it' >/tmp/refuse")
     maker.folder.write("data.txt", "second")
     sites.wait_reason(taker, "HA_HOOK_SYNC", "the service does not like it")
-    assert taker.inside.tree() == before
+    sites.wait_tree(taker, before)
     assert taker.inside.sh("cat /tmp/told") == "first"
     taker.inside.remove("/tmp/refuse")
     hooked.wait_in_sync(within=30)

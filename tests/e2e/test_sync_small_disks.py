@@ -67,6 +67,6 @@ def test_a_full_disk_of_the_state_keeps_a_change_here(tight: Cluster) -> None:
         tight.a.inside.write(OWN, sites.site("own.test", "new"))
         sites.wait_reason(tight.a, "space left", "make room")
         sites.always_serves(tight.b, "own.test", "old", during=2)
-        assert tight.b.inside.tree() == before
+        sites.wait_tree(tight.b, before)
     sites.wait_served("own.test", "new", *tight.nodes, within=30)
     tight.wait_in_sync(within=30)
