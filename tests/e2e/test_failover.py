@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from tests.cluster.client import Client
 from tests.cluster.cluster import Cluster
-from tests.cluster.host import FOREVER, now
+from tests.cluster.host import FOREVER, now, run
 from tests.cluster.node import Plan
 from tests.cluster.wait import always, until
 from tests.e2e.fixtures import Start
@@ -186,3 +186,17 @@ def test_the_vip_returns_to_a_preferred_first_node(start: Start) -> None:
     refused = pair.a.ha("failover", check=False)
     assert refused.returncode == 1
     assert "HA_PREFER" in refused.stderr
+
+
+def test_hooks_run_in_order_on_every_change_of_role(start: Start) -> None:
+    hook = "printenv HA_ROLE >>/var/lib/ha/roles"
+    hooks = {f"HA_HOOK_{role}": hook for role in ("MASTER", "BACKUP", "FAULT")}
+    pair = start(Plan(environment=hooks))
+    pair.wait_well(within=30)
+    old = pair.master
+    old.ha("failover")
+    until(
+        "each change has run its hook",
+        lambda: run(old.name, "cat", "/var/lib/ha/roles"),
+        lambda roles: roles.stdout.split() == ["BACKUP", "MASTER", "FAULT", "BACKUP"],
+    )
