@@ -20,7 +20,7 @@ from sidecar.core.guard import Rules, guard, is_stock
 from sidecar.core.reconcile import Facts, FastForward, Fetch, Join, Plan, join, reconcile
 from sidecar.core.snapshot import Snapshot, fingerprint
 from sidecar.core.sync import Hold, PeerSync, SyncReport
-from sidecar.errors import SidecarError
+from sidecar.errors import RefusedError, SidecarError
 from sidecar.sync.served import Served
 from sidecar.sync.store import History, Rejection
 from sidecar.sync.transfer import Transfer
@@ -151,7 +151,12 @@ class Engine:
     async def exclusively[T](self, work: Callable[[Look], Awaitable[T]]) -> T:
         """Do something to the folders between two passes, given what lies in them."""
         async with self._turn:
-            result = await work(await self._workspace.look())
+            try:
+                result = await work(await self._workspace.look())
+            except BusyError:
+                raise RefusedError(
+                    "cannot do that: the folders are changing at this moment", "try again"
+                ) from None
             self._set_head()
         self.wake()
         return result

@@ -96,8 +96,6 @@ class Orders:
                 )
             )
             await self._workspace.apply(look, wanted, made, self._served)
-        except BusyError:
-            raise RefusedError(f"cannot do that: {_BUSY}", "try again") from None
         except RefusedByServiceError as error:
             raise RefusedError(f"cannot serve that state: {error.message}") from error
         return f"{summary}: {summarise(changes(look.live, wanted), self._workspace.roots)}"
