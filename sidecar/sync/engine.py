@@ -40,7 +40,6 @@ PRUNE_EVERY: Final = 600.0
 class Draft:
     """What is written here and not accepted."""
 
-    fingerprint: str = ""
     paths: tuple[str, ...] = ()
     error: str = ""
     hold: Hold | None = None
@@ -221,7 +220,6 @@ class Engine:
             return
         mark = fingerprint(look.live)
         self._draft = Draft(
-            fingerprint=mark,
             paths=tuple(change.path for change in look.draft),
             hold=guard(look.base, look.live, await asyncio.to_thread(self._present_rules)),
         )
