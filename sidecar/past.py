@@ -9,7 +9,7 @@ from sidecar.core.settings import Settings
 from sidecar.core.timeline import timeline
 from sidecar.errors import RefusedError
 from sidecar.host.paths import Paths
-from sidecar.sync import cache
+from sidecar.sync import decisions
 from sidecar.sync.compare import Side, difference, kept, live
 from sidecar.sync.export import export
 from sidecar.sync.lookup import lookup
@@ -29,7 +29,7 @@ def show(
     for node, snapshot in heads.items():
         if snapshot is not None:
             marks.setdefault(snapshot, []).append(f"head of {node}")
-    for snapshot in history.state().rejected:
+    for snapshot in decisions.read(history.directory).rejected:
         marks.setdefault(snapshot, []).append("refused here")
     for snapshot in headers.keys() - history.whole():
         marks[snapshot].append("files no longer kept")
@@ -50,7 +50,7 @@ def diff(settings: Settings, paths: Paths, names: Sequence[str]) -> Iterator[str
             yield from _from_parents(history, new)
         case _:
             head, roots = history.head(), settings.sync_paths
-            yield from difference(_side(history, head), _live(settings, paths), roots)
+            yield from difference(_side(history, head), _live(settings), roots)
 
 
 def write(settings: Settings, paths: Paths, name: str, directory: Path) -> str:
@@ -84,11 +84,10 @@ def _side(history: History, snapshot: str | None) -> Side:
     return kept(history.get(snapshot).tree if snapshot else {}, history)
 
 
-def _live(settings: Settings, paths: Paths) -> Side:
+def _live(settings: Settings) -> Side:
     """Return the folders as they are now."""
     exclude = (*DEFAULT_EXCLUDE, *settings.sync_exclude)
-    known = cache.load(paths.state / "scan.json")
-    found = scan(settings.sync_paths, exclude=exclude, cache=known)
+    found = scan(settings.sync_paths, exclude=exclude, known={})
     if found.refused:
         refusal = found.refused[0]
         raise RefusedError(

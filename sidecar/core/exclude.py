@@ -47,31 +47,23 @@ def excluder(patterns: tuple[str, ...]) -> Excluded:
 
     It looks at one path; what lies in an excluded directory is for the caller to skip.
     """
-    for_names = _Pair(pattern for pattern in patterns if "/" not in pattern.rstrip("/"))
-    for_paths = _Pair(pattern for pattern in patterns if "/" in pattern.rstrip("/"))
+    known = [f"{TEMPORARY}*", *(pattern for pattern in patterns if pattern.rstrip("/"))]
+    names = _by_kind(pattern for pattern in known if "/" not in pattern.rstrip("/"))
+    paths = _by_kind(pattern for pattern in known if "/" in pattern.rstrip("/"))
 
     def excluded(path: str, directory: bool) -> bool:
-        start = path.rindex("/") + 1
-        return (
-            path.startswith(TEMPORARY, start)
-            or for_names.match(path, start, directory=directory)
-            or for_paths.match(path, 0, directory=directory)
-        )
+        name, whole = names[directory], paths[directory]
+        if name is not None and name.fullmatch(path, path.rindex("/") + 1):
+            return True
+        return whole is not None and whole.fullmatch(path) is not None
 
     return excluded
 
 
-class _Pair:
-    """Patterns as two regular expressions: those for everything, and those for directories."""
-
-    def __init__(self, patterns: Iterable[str]) -> None:
-        known = [pattern for pattern in patterns if pattern.rstrip("/")]
-        self._any = _join(pattern for pattern in known if not pattern.endswith("/"))
-        self._directories = _join(known)
-
-    def match(self, path: str, start: int, *, directory: bool) -> bool:
-        expression = self._directories if directory else self._any
-        return expression is not None and expression.fullmatch(path, start) is not None
+def _by_kind(patterns: Iterable[str]) -> tuple[re.Pattern[str] | None, re.Pattern[str] | None]:
+    """Return the expression for what is no directory, and that for directories."""
+    known = list(patterns)
+    return _join(pattern for pattern in known if not pattern.endswith("/")), _join(known)
 
 
 def _join(patterns: Iterable[str]) -> re.Pattern[str] | None:

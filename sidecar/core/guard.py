@@ -1,10 +1,11 @@
 """Changes that are more likely an accident than meant: they wait until a person says that they are.
 
 An unmounted volume looks like a set whose files were all deleted, and an empty conf.d passes
-`nginx -t`. A guard looks at a draft before it is accepted and at a peer's snapshot before it is
-applied.
+`nginx -t`. A guard looks at a draft before it is accepted. What a peer has accepted has passed the
+guard there, or a person's word, which counts everywhere.
 """
 
+from collections.abc import Collection
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Final
@@ -30,8 +31,6 @@ class Rules:
     """Paths without which nothing serves: nginx.conf, where nginx is ours."""
     stock: AbstractSet[str] = frozenset()
     """Digests of all files that images ever brought: nobody wrote them, so they yield to others."""
-    released: AbstractSet[str] = frozenset()
-    """Fingerprints of trees that a person has let pass."""
 
 
 def is_stock(tree: Tree, rules: Rules) -> bool:
@@ -39,18 +38,19 @@ def is_stock(tree: Tree, rules: Rules) -> bool:
     return not _written(tree, rules)
 
 
-def guard(before: Tree, after: Tree, rules: Rules) -> Hold | None:
+def guard(before: Tree, after: Tree, rules: Rules, released: Collection[str] = ()) -> Hold | None:
     """Return why `after` must not follow `before` without a person's word; None if it may.
 
     A set became empty (each root counts for itself: it may be a volume of its own), a needed file
-    is gone, or many files are. Stock files may go.
+    is gone, or many files are. Stock files may go. `released` are the fingerprints of trees that a
+    person has let pass.
     """
     reason = _emptied(before, after, rules) or _gone(before, after, rules)
     reason = reason or _mass_delete(before, after, rules)
     if reason is None:
         return None
     release = fingerprint(after)
-    if release in rules.released:
+    if release in released:
         return None
     code, message = reason
     return Hold(
@@ -83,6 +83,8 @@ def _gone(before: Tree, after: Tree, rules: Rules) -> tuple[str, str] | None:
 
 def _mass_delete(before: Tree, after: Tree, rules: Rules) -> tuple[str, str] | None:
     had = _written(before, rules)
+    if len(had - after.keys()) <= MOST_DELETED:
+        return None
     gone = [
         change.path
         for change in changes(before, after)

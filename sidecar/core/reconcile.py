@@ -7,7 +7,7 @@ nothing that a person wrote. All else is held, named, and served as before.
          │
          ├── mine descends from it, or is it ──────► nothing: the peer moves
          ├── it descends from mine, or I have
-         │   only stock files ── draft or guard ───► held
+         │   only stock files ── draft ────────────► held
          │                    └───────────────────► FastForward
          ├── neither, and equal trees ─────────────► Join
          └── neither ──────────────────────────────► held: `diverged` or `unrelated`
@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 
 from sidecar.core.change import Change, ChangeKind, name
 from sidecar.core.graph import Graph, Relation
-from sidecar.core.guard import Rules, guard, is_stock
+from sidecar.core.guard import Rules, is_stock
 from sidecar.core.snapshot import Kind, Snapshot, Tree
 from sidecar.core.sync import Hold
 
@@ -195,8 +195,7 @@ def _advance(theirs: str, nodes: str, facts: Facts, rules: Rules) -> FastForward
             f"but {some}{more} differs here and is not accepted yet",
             hint="correct or undo it on this node: `ha diff` shows what differs",
         )
-    before = {} if facts.head is None else facts.snapshots[facts.head].tree
-    return guard(before, tree, rules) or FastForward(snapshot=theirs)
+    return FastForward(snapshot=theirs)
 
 
 def _harmless(change: Change, target: Tree, rules: Rules) -> bool:

@@ -42,6 +42,7 @@ _MAX_PATH: Final = 4096
 _MAX_NODE: Final = 64
 _MAX_SUMMARY: Final = 1000
 _LAST_TIME: Final = 253_402_300_799.0  # the end of the year 9999
+_NO_NAMES: Final = frozenset({"", ".", ".."})
 _DIGEST: Final = re.compile(r"[0-9a-f]{64}")
 
 
@@ -281,7 +282,7 @@ def _check_roots(roots: tuple[str, ...]) -> None:
         raise ValueError("the roots are not a sorted list")
     known = frozenset(roots)
     for root in roots:
-        _check_path(root)
+        _check_root(root)
         if any(parent in known for parent in _parents(root)):
             raise ValueError(f"the root {root!r} lies below another one")
 
@@ -292,9 +293,11 @@ def _check_tree(tree: Tree, roots: tuple[str, ...]) -> None:
     places = {*roots, *(path for path, entry in tree.items() if entry.kind is Kind.DIRECTORY)}
     sizes: dict[str, int] = {}
     for path, entry in tree.items():
-        _check_path(path)
-        if path.rpartition("/")[0] not in places:
+        directory, _, name = path.rpartition("/")
+        if directory not in places:
             raise ValueError(f"{path!r} does not lie in a directory of the set")
+        if name in _NO_NAMES or not _is_file_name(path):
+            raise ValueError(f"{path!r} cannot be the name of a file")
         _check_entry(path, entry)
         if entry.kind is Kind.FILE and sizes.setdefault(entry.digest, entry.size) != entry.size:
             raise ValueError(f"{path!r} has the content of another file, but not its size")
@@ -303,13 +306,13 @@ def _check_tree(tree: Tree, roots: tuple[str, ...]) -> None:
         raise ValueError(f"{total} bytes in all files, at most {MAX_BYTES} are allowed")
 
 
-def _check_path(path: str) -> None:
-    """Raise ValueError unless `path` is absolute, normalised, below `/`, and can lie on a disk."""
-    parts = path.split("/")
-    if parts[0] or len(parts) < 2 or any(part in ("", ".", "..") for part in parts[1:]):
-        raise ValueError(f"{path!r} is not an absolute, normalised path")
-    if not _is_file_name(path):
-        raise ValueError(f"{path!r} cannot be the name of a file")
+def _check_root(root: str) -> None:
+    """Raise ValueError unless `root` is absolute, normalised, below `/`, and can lie on a disk."""
+    parts = root.split("/")
+    if parts[0] or len(parts) < 2 or not _NO_NAMES.isdisjoint(parts[1:]):
+        raise ValueError(f"{root!r} is not an absolute, normalised path")
+    if not _is_file_name(root):
+        raise ValueError(f"{root!r} cannot be the name of a file")
 
 
 def _check_entry(path: str, entry: Entry) -> None:

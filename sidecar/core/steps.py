@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
+from sidecar.core.change import different
 from sidecar.core.snapshot import Entry, Kind, Tree
 
 
@@ -34,9 +35,10 @@ class Step:
 
 def difference(old: Tree, new: Tree) -> tuple[dict[str, Entry], dict[str, Entry]]:
     """Return only those entries of both trees that the other one has not, or has differently."""
+    paths = different(old, new)
     return (
-        {path: entry for path, entry in old.items() if new.get(path) != entry},
-        {path: entry for path, entry in new.items() if old.get(path) != entry},
+        {path: old[path] for path in paths & old.keys()},
+        {path: new[path] for path in paths & new.keys()},
     )
 
 
@@ -58,8 +60,7 @@ def plan(old: Tree, new: Tree) -> tuple[Step, ...]:
     What must give way to a file comes first; then new directories, files, links, modes, deletes,
     and directories that are no longer there.
     """
-    changed = {path for path in old.keys() | new.keys() if old.get(path) != new.get(path)}
-    steps = [_step(path, old.get(path), new.get(path)) for path in changed]
+    steps = [_step(path, old.get(path), new.get(path)) for path in different(old, new)]
     return tuple(sorted(steps, key=lambda step: _rank(step, _gives_way(step, new))))
 
 

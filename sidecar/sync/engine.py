@@ -8,30 +8,32 @@ peer's new head, the schedule and a person all lead to the same pass.
 import asyncio
 import logging
 import time
-from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from ipaddress import ip_address
 from typing import Final
 
 from sidecar.core.backoff import Backoff
 from sidecar.core.guard import Rules, guard, is_stock
 from sidecar.core.reconcile import Facts, FastForward, Fetch, Join, Plan, join, reconcile
-from sidecar.core.snapshot import Snapshot, fingerprint
-from sidecar.core.sync import Hold, PeerSync, SyncReport
+from sidecar.core.snapshot import Snapshot, Tree
+from sidecar.core.sync import Hold, SyncReport
 from sidecar.errors import RefusedError, SidecarError
+from sidecar.sync.decisions import Decisions
+from sidecar.sync.peers import Peers
 from sidecar.sync.served import Served
-from sidecar.sync.store import History, Rejection
+from sidecar.sync.store import History
 from sidecar.sync.transfer import Transfer
 from sidecar.sync.workspace import BusyError, Look, RefusedByServiceError, Workspace
 
 log = logging.getLogger("sync")
 
 BUSY_PAUSE: Final = 0.5
+BUSY_TRIES: Final = 10
 SOAK_STEP: Final = 0.1
 RETRY: Final = Backoff(first=5.0, most=300.0, jitter=0.0)
-"""Pace at which a peer that cannot be reached and a snapshot that was refused are tried again."""
+"""Pace at which all that failed is tried again: a peer, a snapshot, a draft."""
 
 PRUNE_EVERY: Final = 600.0
 
@@ -40,9 +42,13 @@ PRUNE_EVERY: Final = 600.0
 class Draft:
     """What is written here and not accepted."""
 
+    tree: Tree = field(default_factory=dict)
     paths: tuple[str, ...] = ()
-    error: str = ""
     hold: Hold | None = None
+    error: str = ""
+    failures: int = 0
+    retry: float = 0.0
+    """Monotonic time from which the same tree is tried again."""
 
 
 class Engine:
@@ -71,12 +77,9 @@ class Engine:
         self._on_change = on_change
         self._wake, self._full = asyncio.Event(), True
         self._turn = asyncio.Lock()
-        self._fetched: set[str] = set()
-        self._failures: Counter[str] = Counter()
-        self._retry: dict[str, float] = {}
         self._pruned = time.monotonic()
-        self._peers: Mapping[str, str | None] = {}
-        self._reports: dict[str, PeerSync] = {}
+        self._peers = Peers(RETRY)
+        self._decisions = Decisions(workspace.history.directory, RETRY)
         self._draft = Draft()
         self._plan = Plan()
         self._refused: tuple[Hold, ...] = ()
@@ -96,13 +99,9 @@ class Engine:
         self.settled.clear()
         self._wake.set()
 
-    def see(self, peers: Mapping[str, str | None]) -> None:
+    def see(self, heads: Mapping[str, str | None]) -> None:
         """Learn the heads of the linked peers; a new one leads to a pass."""
-        if peers != self._peers:
-            for node in peers.keys() - self._peers.keys():
-                self._retry.pop(node, None)
-                self._reports.setdefault(node, PeerSync(node=node))
-            self._peers = dict(peers)
+        if self._peers.see(heads):
             self.wake()
 
     async def run(self) -> None:
@@ -111,7 +110,10 @@ class Engine:
             while True:
                 self._wake.clear()
                 async with self._turn:
-                    pause = await self._pass()
+                    try:
+                        pause = await self._pass()
+                    except BusyError:
+                        pause = BUSY_PAUSE
                 with suppress(TimeoutError):
                     async with asyncio.timeout(pause):
                         await self._wake.wait()
@@ -119,33 +121,37 @@ class Engine:
             await self._transfer.close()
 
     async def once(self) -> None:
-        """Make a full pass now, for somebody who waits for it; try again what failed."""
-        self._full = True
+        """Make a pass now, for somebody who waits for it; try again what failed."""
         async with self._turn:
-            self._retry.clear()
-            await self._forgive()
-            await self._pass()
+            self._peers.forgive()
+            self._draft = replace(self._draft, retry=0.0)
+            await asyncio.to_thread(self._decisions.forgive)
+            for _ in range(BUSY_TRIES):
+                try:
+                    await self._pass()
+                except BusyError:
+                    await asyncio.sleep(BUSY_PAUSE)
+                else:
+                    return
+        raise _busy("cannot sync")
 
-    async def release(self) -> tuple[Hold, ...]:
-        """Let pass what the guards hold, for good; return that."""
-        holds = (*((self._draft.hold,) if self._draft.hold else ()), *self._plan.holds)
-        held = tuple(hold for hold in holds if hold.release)
+    async def release(self) -> Hold | None:
+        """Let pass, for good, what a guard holds; return that."""
         async with self._turn:
-            state = await asyncio.to_thread(self._history.state)
-            released = dict.fromkeys([*state.released, *(hold.release for hold in held)])
-            await asyncio.to_thread(
-                self._history.set_state, replace(state, released=tuple(released))
-            )
+            held = self._draft.hold
+            if held is not None:
+                await asyncio.to_thread(self._decisions.release, [held.release])
         self.wake()
         return held
 
     async def forecast(self) -> tuple[Look, Plan]:
         """Return what lies in the folders and what a pass would do with the peers."""
         async with self._turn:
-            look = await self._workspace.look(full=True)
-            facts = await asyncio.to_thread(self._facts, look)
-            rules = await asyncio.to_thread(self._present_rules)
-        return look, reconcile(facts, rules)
+            try:
+                look = await self._workspace.look()
+            except BusyError:
+                raise _busy("cannot look") from None
+            return look, await asyncio.to_thread(self._make_plan, look)
 
     async def exclusively[T](self, work: Callable[[Look], Awaitable[T]]) -> T:
         """Do something to the folders between two passes, given what lies in them."""
@@ -153,47 +159,37 @@ class Engine:
             try:
                 result = await work(await self._workspace.look())
             except BusyError:
-                raise RefusedError(
-                    "cannot do that: the folders are changing at this moment", "try again"
-                ) from None
+                raise _busy("cannot do that") from None
             self._set_head()
         self.wake()
         return result
 
     def report(self, next_check: float) -> SyncReport:
         """Return how things stand."""
-        state = self._history.state()
         drafts = (self._draft.hold,) if self._draft.hold else ()
+        rejected = self._decisions.state.rejected
         return SyncReport(
             paths=self._rules.roots,
             head=self.head,
             draft=self._draft.paths,
             draft_error=self._draft.error,
-            rejected={name: rejection.reason for name, rejection in state.rejected.items()},
+            rejected={name: rejection.reason for name, rejection in rejected.items()},
             holds=(*self._failed, *self._refused, *drafts, *self._plan.holds),
-            peers=tuple(
-                replace(report, in_sync=self._peers[node] == self.head)
-                if node in self._peers
-                else replace(report, in_sync=None)
-                for node, report in self._reports.items()
-            ),
+            peers=self._peers.report(self.head),
             last_duration=self._duration,
             next_check=next_check,
         )
 
     async def _pass(self) -> float | None:
-        """Do all that can be done now; return the seconds until the next try, None for no need."""
-        begun, full, self._full = time.monotonic(), self._full, False
+        """Do all that can be done now; return the seconds until the next try, None for no need.
+
+        Raise BusyError if the folders change meanwhile.
+        """
+        begun = time.monotonic()
         try:
-            look = await self._workspace.look(full=full)
-            if full:
-                self._duration = time.monotonic() - begun
-            await self._accept(look)
-            await self._follow()
+            await self._recover()
+            await self._follow(await self._accept(await self._look()))
             await self._prune()
-        except BusyError:
-            self._full = full
-            return BUSY_PAUSE
         except SidecarError as error:
             failed = (Hold(reason="failed", message=error.message, hint=error.hint),)
             if failed != self._failed:
@@ -206,36 +202,55 @@ class Engine:
             self.settled.set()
         return self._until_retry(time.monotonic() - begun)
 
-    async def _accept(self, look: Look) -> None:
-        """Make a snapshot of what is written here, if that serves well."""
+    async def _recover(self) -> None:
+        """End an apply that failed on its way to an end, e.g. since a disk was full."""
+        async with self._served.files:
+            if await asyncio.to_thread(self._workspace.recover):
+                await self._served.try_peers()
+
+    async def _look(self) -> Look:
+        """Look at the folders, at every byte if that is due."""
+        begun, full = time.monotonic(), self._full
+        look = await self._workspace.look(full=full)
+        if full:
+            self._full, self._duration = False, time.monotonic() - begun
+        return look
+
+    async def _accept(self, look: Look) -> Look:
+        """Make a snapshot of what is written here, if that serves well; return what is then."""
         self._refused = tuple(
             Hold(reason="refused", message=f"{refusal.path}: {refusal.cause}", hint=refusal.hint)
             for refusal in look.refused
         )
+        before, self._draft = self._draft, Draft()
         if look.refused or not look.draft:
-            self._draft = Draft()
-            return
+            return look
         if look.head is None and is_stock(look.live, self._rules):
-            self._draft = Draft()
-            return
-        mark = fingerprint(look.live)
+            return look
+        again = before.tree == look.live
+        if again and time.monotonic() < before.retry:
+            self._draft = before
+            return look
         self._draft = Draft(
+            tree=look.live,
             paths=tuple(change.path for change in look.draft),
-            hold=guard(look.base, look.live, await asyncio.to_thread(self._present_rules)),
+            hold=guard(look.base, look.live, self._rules, self._decisions.state.released),
         )
         if self._draft.hold:
-            return
+            return look
         if error := await self._serve_well():
-            self._draft = replace(self._draft, error=error)
-            return
-        again = await self._workspace.look()
-        if fingerprint(again.live) != mark:
+            failures = before.failures + 1 if again else 1
+            retry = time.monotonic() + RETRY.delay(failures + 1, 0.0)
+            self._draft = replace(self._draft, error=error, failures=failures, retry=retry)
+            return look
+        if (await self._workspace.look()).live != look.live:
             raise BusyError
-        head = await self._workspace.accept(look, self._node, time.time())
-        await asyncio.to_thread(self._history.set_head, head)
+        look = await self._workspace.keep(look, self._node, time.time())
+        await asyncio.to_thread(self._history.set_head, look.head)
         self._draft = Draft()
         self._set_head()
-        await self._forgive()
+        await asyncio.to_thread(self._decisions.forgive)
+        return look
 
     async def _serve_well(self) -> str:
         """Serve what lies in the folders for the time of the soak; return why that did not work."""
@@ -248,18 +263,13 @@ class Engine:
                 return error
         return ""
 
-    async def _follow(self) -> None:
+    async def _follow(self, look: Look) -> None:
         """Do step after step until there is none; the first failure of a peer ends its turn."""
-        while True:
-            look = await self._workspace.look()
-            if look.refused:
-                self._plan = Plan()
-                return
-            facts = await asyncio.to_thread(self._facts, look)
-            self._plan = reconcile(facts, await asyncio.to_thread(self._present_rules))
+        while not look.refused:
+            self._plan = await asyncio.to_thread(self._make_plan, look)
             match self._plan.step:
                 case None:
-                    self._note_quiet_peers()
+                    self._peers.count_equal(self.head)
                     return
                 case Fetch(node=node, snapshot=snapshot):
                     await self._fetch(node, snapshot)
@@ -268,30 +278,29 @@ class Engine:
                 case Join(parents=parents):
                     await asyncio.to_thread(self._join, parents)
             self._set_head()
+            look = await self._workspace.look()
+        self._plan = Plan()
 
-    def _present_rules(self) -> Rules:
-        return replace(self._rules, released=frozenset(self._history.state().released))
-
-    def _facts(self, look: Look) -> Facts:
-        now = time.time()
+    def _make_plan(self, look: Look) -> Plan:
+        graph = self._history.graph()
+        past = graph.ancestors(look.head) if look.head else frozenset[str]()
         complete = {
             name: snapshot
-            for name in self._fetched.intersection(self._peers.values()) - {look.head}
+            for name in self._peers.fetched - past - {look.head}
             if (snapshot := self._history.complete(name)) is not None
         }
         own = {look.head: look.snapshot} if look.head and look.snapshot else {}
-        waiting = {node for node, retry in self._retry.items() if retry > time.monotonic()}
-        return Facts(
-            now=now,
+        rejected = self._decisions.state.rejected
+        facts = Facts(
+            now=time.time(),
             head=look.head,
-            peers={node: head for node, head in self._peers.items() if node not in waiting},
-            graph=self._history.graph(),
+            peers=self._peers.willing,
+            graph=graph,
             snapshots={**complete, **own},
             draft=look.draft,
-            rejected={
-                name: rejection.retry for name, rejection in self._history.state().rejected.items()
-            },
+            rejected={name: rejection.retry for name, rejection in rejected.items()},
         )
+        return reconcile(facts, self._rules)
 
     async def _fetch(self, node: str, name: str) -> None:
         peer = ip_address(node)
@@ -303,14 +312,10 @@ class Engine:
             missing = await asyncio.to_thread(self._history.missing, snapshot)
             await self._transfer.fetch_objects(peer, missing)
         except SidecarError as error:
-            self._count(node, "failure", error)
-            self._failures[node] += 1
-            self._retry[node] = time.monotonic() + RETRY.delay(self._failures[node] + 1, 0.0)
+            self._peers.count_failure(node, error)
             log.warning("%s", error)
-            return
-        self._failures.pop(node, None)
-        self._fetched = {*self._fetched.intersection(self._peers.values()), name}
-        self._count(node, "success")
+        else:
+            self._peers.count_success(node, name)
 
     async def _fast_forward(self, look: Look, name: str) -> None:
         snapshot = await asyncio.to_thread(self._history.get, name)
@@ -319,64 +324,30 @@ class Engine:
                 raise RefusedByServiceError(
                     f"{path} is left out on this node: set HA_SYNC_EXCLUDE alike on every node"
                 )
-            await self._workspace.apply(look, snapshot.tree, name, self._served)
+            await self._workspace.apply(look, snapshot, name, self._served)
         except SidecarError as error:  # at once it would fail again, and wake the watch each time
             reason = "; ".join(filter(None, (error.message, error.hint)))
-            await asyncio.to_thread(self._reject, name, reason)
+            await asyncio.to_thread(self._decisions.reject, name, reason, time.time())
             log.error("snapshot %s is refused here: %s", name[:12], reason)  # noqa: TRY400
             return
         log.info("took over %s from %s: %s", name[:12], snapshot.node, snapshot.summary)
         self._draft = Draft()
-        await self._forgive()
+        await asyncio.to_thread(self._decisions.forgive)
 
     def _join(self, parents: tuple[str, ...]) -> None:
         united: Snapshot = join({name: self._history.get(name) for name in parents})
         self._history.set_head(self._history.add(united))
-
-    def _reject(self, name: str, reason: str) -> None:
-        state = self._history.state()
-        before = state.rejected.get(name)
-        failures = before.failures + 1 if before else 1
-        retry = time.time() + RETRY.delay(failures + 1, 0.0)
-        rejected = {
-            **state.rejected,
-            name: Rejection(reason=reason, failures=failures, retry=retry),
-        }
-        self._history.set_state(replace(state, rejected=rejected))
-
-    async def _forgive(self) -> None:
-        """Forget what was refused: the folders are others now."""
-        state = await asyncio.to_thread(self._history.state)
-        if state.rejected:
-            await asyncio.to_thread(self._history.set_state, replace(state, rejected={}))
 
     def _until_retry(self, took: float) -> float | None:
         """Return the seconds until something that failed is tried again.
 
         What was due before the pass that `took` so long has had its turn, or nobody has it now.
         """
-        now, wall = time.monotonic(), time.time()
-        waits = [retry - now for node, retry in self._retry.items() if node in self._peers]
-        waits += [one.retry - wall for one in self._history.state().rejected.values()]
-        waits += [RETRY.first] if self._draft.error else []
+        now = time.time()
+        waits = [*self._peers.waits()]
+        waits += [one.retry - now for one in self._decisions.state.rejected.values()]
+        waits += [self._draft.retry - time.monotonic()] if self._draft.error else []
         return max(0.1, min(waits)) if (waits := [wait for wait in waits if wait > -took]) else None
-
-    def _note_quiet_peers(self) -> None:
-        for node, head in self._peers.items():
-            if head == self.head:
-                self._count(node, "nothing")
-
-    def _count(self, node: str, result: str, error: SidecarError | None = None) -> None:
-        before = self._reports.get(node, PeerSync(node=node))
-        runs = Counter(before.runs)
-        runs[result] += 1
-        self._reports[node] = replace(
-            before,
-            runs=dict(runs),
-            error=error.message if error else "",
-            hint=error.hint if error else "",
-            last_success=before.last_success if error else time.time(),
-        )
 
     def _set_head(self) -> None:
         head = self._history.head()
@@ -389,7 +360,11 @@ class Engine:
         if time.monotonic() - self._pruned < PRUNE_EVERY:
             return
         self._pruned = time.monotonic()
-        heads = [head for head in (self.head, *self._peers.values()) if head]
+        heads = [head for head in (self.head, *self._peers.heads.values()) if head]
         graph = await asyncio.to_thread(self._history.graph)
         kept = graph.keep([head for head in heads if head in graph.parents], self._keep)
         await asyncio.to_thread(self._history.prune, kept)
+
+
+def _busy(what: str) -> RefusedError:
+    return RefusedError(f"{what}: the folders are changing at this moment", "try again")

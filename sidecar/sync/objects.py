@@ -8,10 +8,11 @@ import errno
 import hashlib
 import logging
 import os
+import shutil
 import stat
 import tempfile
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from io import BufferedReader, BytesIO
 from pathlib import Path
@@ -72,23 +73,29 @@ class Objects:
         self._directory = directory
 
     def put(self, source: Path | bytes) -> str:
-        """Keep a copy of a regular file or of bytes and return its digest.
-
-        Raise OSError where `source` cannot be read (it vanished, it is a link, it grew beyond what
-        a set may hold), SidecarError where the copy cannot be kept. It is found again after a power
-        loss once `sync` has returned.
-        """
-        origin = BytesIO(source) if isinstance(source, bytes) else open_regular(source)
-        with origin, self._new() as (copy, path):
-            digest, size = _copy(origin, copy)
-            with keeping():
-                if self.has(digest, size):
-                    os.utime(self._path(digest))  # in use again: not to be pruned now
-                else:
-                    copy.flush()
-                    os.fsync(copy.fileno())
-                    path.replace(self._path(digest))
+        """Keep a copy of a regular file or of bytes and return its digest; see `put_all`."""
+        (digest,) = self.put_all([source])
         return digest
+
+    def put_all(self, sources: Iterable[Path | bytes]) -> tuple[str, ...]:
+        """Keep copies of regular files or of bytes and return their digests.
+
+        Raise OSError where a source cannot be read (it vanished, it is a link, it grew beyond what
+        a set may hold), SidecarError where a copy cannot be kept. They are found again after a
+        power loss once `sync` has returned.
+        """
+        with self._aside() as place:
+            copies = [
+                (place / str(number), *_copy(source, place / str(number)))
+                for number, source in enumerate(sources)
+            ]
+            with keeping():
+                for copy, digest, size in copies:  # all are written: fsync one by one has no wait
+                    if self.has(digest, size):
+                        os.utime(self._path(digest))  # in use again: not to be pruned now
+                    else:
+                        move_in(copy, self._path(digest))
+        return tuple(digest for _, digest, _ in copies)
 
     def has(self, digest: str, size: int | None = None) -> bool:
         """Tell whether an object is here; one that has not `size` bytes is damaged and is not."""
@@ -150,6 +157,10 @@ class Objects:
         with keeping():
             remove_old(self._directory, keep=needed, before=before)
 
+    def absent(self, digests: Collection[str]) -> frozenset[str]:
+        """Return which objects are not here."""
+        return frozenset(digests) - frozenset(os.listdir(self._directory))  # noqa: PTH208 - fast
+
     def sync(self) -> None:
         """Make sure that all objects are found again after a power loss."""
         with keeping():
@@ -161,17 +172,14 @@ class Objects:
         return self._directory / digest
 
     @contextmanager
-    def _new(self) -> Iterator[tuple[BinaryIO, Path]]:
-        """Yield a new file that is gone at the end unless it was renamed."""
+    def _aside(self) -> Iterator[Path]:
+        """Yield a new directory on the same file system that is gone at the end."""
         with keeping():
-            descriptor, name = tempfile.mkstemp(dir=self._directory, prefix=".new-")
-        file, path = os.fdopen(descriptor, "wb"), Path(name)
+            place = Path(tempfile.mkdtemp(dir=self._directory, prefix=".new-"))
         try:
-            yield file, path
+            yield place
         finally:
-            path.unlink(missing_ok=True)
-            with suppress(OSError):  # what the full disk did not take is tried once more
-                file.close()
+            shutil.rmtree(place, ignore_errors=True)  # `prune` tries it again
 
 
 def move_in(file: Path, target: Path) -> None:
@@ -188,24 +196,42 @@ def move_in(file: Path, target: Path) -> None:
 
 
 def remove_old(directory: Path, *, keep: Collection[str], before: float) -> None:
-    """Remove the files whose name is not in `keep` and that are older than `before` (unix time)."""
+    """Remove what has no name in `keep` and is older than `before` (unix time)."""
     with os.scandir(directory) as entries:
         for entry in entries:
-            if entry.name not in keep and entry.stat(follow_symlinks=False).st_mtime < before:
+            if entry.name in keep or entry.stat(follow_symlinks=False).st_mtime >= before:
+                continue
+            if entry.is_dir(follow_symlinks=False):
+                shutil.rmtree(entry.path)
+            else:
                 Path(entry.path).unlink(missing_ok=True)
 
 
-def _copy(origin: BinaryIO, copy: BinaryIO) -> tuple[str, int]:
-    """Copy to the end and return the SHA-256 and the number of bytes."""
+def _copy(source: Path | bytes, target: Path) -> tuple[str, int]:
+    """Copy to a new file and return the SHA-256 and the number of bytes."""
     content, size = hashlib.sha256(), 0
-    while chunk := origin.read(_CHUNK):
-        content.update(chunk)
-        size += len(chunk)
-        if size > MAX_BYTES:
-            raise OSError(errno.EFBIG, f"more than {MAX_BYTES} bytes", getattr(origin, "name", ""))
-        with keeping():
-            copy.write(chunk)
+    origin = BytesIO(source) if isinstance(source, bytes) else open_regular(source)
+    with origin, _written(target) as copy:
+        while chunk := origin.read(_CHUNK):
+            content.update(chunk)
+            size += len(chunk)
+            if size > MAX_BYTES:
+                raise OSError(errno.EFBIG, f"more than {MAX_BYTES} bytes", str(source))
+            with keeping():
+                copy.write(chunk)
     return content.hexdigest(), size
+
+
+@contextmanager
+def _written(path: Path) -> Iterator[BinaryIO]:
+    """Yield a new file; what fails where it is closed is told as a failed write."""
+    with keeping():
+        file = path.open("xb")
+    try:
+        yield file
+    finally:
+        with keeping():
+            file.close()
 
 
 def _is_content_of(file: Path) -> bool:

@@ -1,7 +1,7 @@
 """What a person may ask of sync: a check now, an old state, an old file."""
 
+import asyncio
 import time
-from typing import Final
 
 from sidecar.core.change import changes, describe, name, summarise
 from sidecar.core.reconcile import FastForward, Fetch, Join, Plan
@@ -11,9 +11,7 @@ from sidecar.errors import RefusedError
 from sidecar.sync.engine import Engine
 from sidecar.sync.lookup import lookup
 from sidecar.sync.served import Served
-from sidecar.sync.workspace import BusyError, Look, RefusedByServiceError, Workspace
-
-_BUSY: Final = "the folders are changing at this moment"
+from sidecar.sync.workspace import Look, RefusedByServiceError, Workspace
 
 
 class Orders:
@@ -28,18 +26,14 @@ class Orders:
         if not dry_run:
             await self._engine.once()
             return _outcome(self._engine.report(next_check=0.0))
-        try:
-            look, plan = await self._engine.forecast()
-        except BusyError:
-            raise RefusedError(f"cannot look: {_BUSY}", "try again") from None
-        return "\n".join(self._forecast(look, plan))
+        return "\n".join(self._forecast(*await self._engine.forecast()))
 
     async def release(self) -> str:
-        """Let pass what the guards hold at this moment; return what that is."""
-        released = await self._engine.release()
-        if not released:
+        """Let pass what a guard holds at this moment; return what that is."""
+        hold = await self._engine.release()
+        if hold is None:
             raise RefusedError("cannot release: nothing is held that a release lets pass")
-        return "\n".join(f"released ({hold.reason}): {hold.message}" for hold in released)
+        return f"released ({hold.reason}): {hold.message}"
 
     async def rollback(self, snapshot: str) -> str:
         """Serve an earlier state again, everywhere."""
@@ -82,20 +76,20 @@ class Orders:
             return "nothing to do: the folders are in that state"
         history, now = self._workspace.history, time.time()
         try:
+            before = look
             if look.draft:  # nothing that a person wrote is lost: it stays in the history
-                await self._workspace.accept(look, self._node, now, f"kept before: {summary}")
-            known = {one for one in (look.head, target) if one is not None}
-            made = history.add(
-                Snapshot(
-                    roots=self._workspace.roots,
-                    tree=wanted,
-                    parents=tuple(sorted(history.graph().heads(known))),
-                    node=self._node,
-                    time=now,
-                    summary=summary,
-                )
+                before = await self._workspace.keep(look, self._node, now, f"before: {summary}")
+            known = {one for one in (before.head, target) if one is not None}
+            made = Snapshot(
+                roots=self._workspace.roots,
+                tree=wanted,
+                parents=tuple(sorted(history.graph().heads(known))),
+                node=self._node,
+                time=now,
+                summary=summary,
             )
-            await self._workspace.apply(look, wanted, made, self._served)
+            name = await asyncio.to_thread(history.add, made)
+            await self._workspace.apply(look, made, name, self._served)
         except RefusedByServiceError as error:
             raise RefusedError(f"cannot serve that state: {error.message}") from error
         return f"{summary}: {summarise(changes(look.live, wanted), self._workspace.roots)}"

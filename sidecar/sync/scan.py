@@ -16,7 +16,6 @@ from typing import Final
 from sidecar.core.exclude import DEFAULT_EXCLUDE, Excluded, excluder
 from sidecar.core.snapshot import MAX_BYTES, MAX_MODE, MAX_PATHS, Entry, Kind, Tree
 from sidecar.host.mounts import mounts
-from sidecar.sync.cache import Cache
 from sidecar.sync.live import DIRECTORY, READ, Stamp, digest_of, stamp
 from sidecar.sync.refusal import (
     TOO_LONG,
@@ -44,6 +43,9 @@ MAX_PATH: Final = 4096
 MAX_DEPTH: Final = 100
 """Directories below a root that lie in each other."""
 
+Known = Mapping[str, tuple[Stamp, Entry]]
+"""What files were when they were last read, by path: unless its stamp changes, a file is that."""
+
 _GONE: Final = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP})
 
 
@@ -55,7 +57,7 @@ class Scan:
     refused: tuple[Refusal, ...] = ()
     busy: str = ""
     """A path that changed while it was looked at, in every try."""
-    cache: Cache
+    known: Known
     """For the next scan."""
 
     @property
@@ -68,59 +70,66 @@ def scan(
     roots: Sequence[str],
     *,
     exclude: Sequence[str] = DEFAULT_EXCLUDE,
-    cache: Cache,
-    full: bool = False,
+    known: Known,
     clock: Callable[[], int] = time.time_ns,
     limits: tuple[int, int] = (MAX_PATHS, MAX_BYTES),
 ) -> Scan:
     """Return what lies below `roots`. Blocks: call it in a thread.
 
-    Given: exclude patterns, the cache of the scan before, `full` to read every file whatever the
-    cache says, the time in nanoseconds, and how many paths and bytes there may be.
+    Given: exclude patterns, what is known from the scan before (nothing: every file is read), the
+    time in nanoseconds, and how many paths and bytes there may be.
     """
     excluded = excluder(tuple(exclude))
-    known = {} if full else cache
     result = _scan(roots, excluded, known, clock, limits)
     for _ in range(TRIES - 1):
         if not result.busy:
             break
         time.sleep(PAUSE)
-        result = _scan(roots, excluded, {**known, **result.cache}, clock, limits)
+        result = _scan(roots, excluded, {**known, **result.known}, clock, limits)
     return result
 
 
 def _scan(
     roots: Sequence[str],
     excluded: Excluded,
-    cache: Cache,
+    known: Known,
     clock: Callable[[], int],
     limits: tuple[int, int],
 ) -> Scan:
-    walk = _Walk(excluded, mounts(), limits)
+    walk = _Walk(excluded, mounts(), known, limits)
     for root in roots:
         walk.root(root)
     if walk.refused or walk.busy:
         busy = "" if walk.refused else walk.busy  # it cannot be used either way
-        return Scan(tree={}, refused=tuple(walk.refused), busy=busy, cache=cache)
-    reading = _Reading(cache, clock)
-    tree = walk.entries | {path: reading.entry(path, at) for path, at in walk.files.items()}
-    busy = reading.busy or walk.moved()
-    return Scan(tree=tree, refused=tuple(reading.refused), busy=busy, cache=reading.known)
+        return Scan(tree={}, refused=tuple(walk.refused), busy=busy, known=known)
+    reading = _Reading(clock)
+    tree = walk.entries | {path: reading.entry(path, at) for path, at in walk.unread.items()}
+    return Scan(
+        tree=tree,
+        refused=tuple(reading.refused),
+        busy=reading.busy or walk.moved(),
+        known=walk.known | reading.known,
+    )
 
 
 class _Walk:
-    """Collects what lies below roots; files with their status only."""
+    """Collects what lies below roots; of files that are not known, the status only."""
 
     def __init__(
-        self, excluded: Excluded, mount_points: Mapping[str, str], limits: tuple[int, int]
+        self,
+        excluded: Excluded,
+        mount_points: Mapping[str, str],
+        known: Known,
+        limits: tuple[int, int],
     ) -> None:
         self.entries: dict[str, Entry] = {}
-        self.files: dict[str, os.stat_result] = {}
+        self.known: dict[str, tuple[Stamp, Entry]] = {}
+        self.unread: dict[str, os.stat_result] = {}
         self.refused: list[Refusal] = []
         self.busy = ""
-        self._excluded, self._mount_points = excluded, mount_points
+        self._excluded, self._mount_points, self._before = excluded, mount_points, known
         self._most_paths, self._most_bytes = limits
-        self._bytes = 0
+        self._paths, self._bytes = 0, 0
         self._stopped = False
         self._directories: dict[str, Stamp] = {}
         self._real = ""
@@ -145,44 +154,59 @@ class _Walk:
         """Return a directory that is no longer as it was when it was listed, or nothing."""
         return next((path for path, seen in self._directories.items() if _now(path) != seen), "")
 
-    @property
-    def _enough(self) -> bool:
-        return bool(self.busy) or self._stopped or len(self.refused) >= MAX_REFUSALS
-
     def _walk(self, descriptor: int, path: str) -> None:
         with os.scandir(descriptor) as items:
             for item in items:
-                if self._enough:
+                if self._stopped:
                     return
                 try:
                     self._take(descriptor, f"{path}/{item.name}", item)
                 except (FileNotFoundError, NotADirectoryError):
                     self.busy = f"{path}/{item.name}"
+                    self._stopped = True
                 except OSError as error:
                     self._refuse(f"{path}/{item.name}", unreadable(error))
 
     def _take(self, parent: int, path: str, item: os.DirEntry[str]) -> None:
-        directory = item.is_dir(follow_symlinks=False)
         relative = path[self._start :]
-        if self._excluded(relative, directory):
+        if self._excluded(relative, item.is_dir(follow_symlinks=False)):
             return
         status = item.stat(follow_symlinks=False)
-        self._count(path, status)
+        mode = status.st_mode
+        self._paths += 1
+        if self._paths > self._most_paths:
+            self._stop(path, too_many_paths(self._most_paths))
         if self._real + relative in self._mount_points:
-            self._refuse(path, mounted(relative, directory=directory))
-        elif len(os.fsencode(path)) >= MAX_PATH or relative.count("/") > MAX_DEPTH:
+            self._refuse(path, mounted(relative, directory=stat.S_ISDIR(mode)))
+        elif _too_long(path):
             self._refuse(f"{path[:80]}…", TOO_LONG)
-        elif stat.S_ISREG(status.st_mode):
-            self.files[path] = status
-        elif stat.S_ISLNK(status.st_mode):
+        elif stat.S_ISREG(mode):
+            self._file(path, status)
+        elif stat.S_ISLNK(mode):
             target = os.readlink(item.name, dir_fd=parent)
             self.entries[path] = Entry(kind=Kind.LINK, target=target)
-        elif stat.S_ISDIR(status.st_mode):
+        elif stat.S_ISDIR(mode):
             self._enter(parent, path, item.name, status)
         else:
-            self._refuse(path, special(relative, status.st_mode))
+            self._refuse(path, special(relative, mode))
+
+    def _file(self, path: str, status: os.stat_result) -> None:
+        before = self._before.get(path)
+        if before is not None and before[0] == stamp(status):
+            self.known[path] = before
+            self.entries[path] = before[1]
+        else:
+            self.unread[path] = status
+        self._bytes += status.st_size
+        if self._bytes > self._most_bytes:
+            sizes = {path: entry.size for path, entry in self.entries.items()}
+            sizes |= {path: unread.st_size for path, unread in self.unread.items()}
+            self._stop(max(sizes, key=sizes.__getitem__), too_many_bytes(self._most_bytes))
 
     def _enter(self, parent: int, path: str, name: str, status: os.stat_result) -> None:
+        if path.count("/", self._start) > MAX_DEPTH:
+            self._refuse(f"{path[:80]}…", TOO_LONG)
+            return
         self.entries[path] = Entry(kind=Kind.DIRECTORY, mode=status.st_mode & MAX_MODE)
         self._directories[path] = stamp(status)
         descriptor = os.open(name, DIRECTORY, dir_fd=parent)
@@ -191,52 +215,42 @@ class _Walk:
         finally:
             os.close(descriptor)
 
-    def _count(self, path: str, status: os.stat_result) -> None:
-        if len(self.entries) + len(self.files) >= self._most_paths:
-            self._stop(path, too_many_paths(self._most_paths))
-        if stat.S_ISREG(status.st_mode):
-            self._bytes += status.st_size
-            if self._bytes > self._most_bytes:
-                largest = max((*self.files, path), key=lambda one: self._size(one, status))
-                self._stop(largest, too_many_bytes(self._most_bytes))
-
     def _stop(self, path: str, advice: Advice) -> None:
         """Refuse and go no further: who listed all of /var shall not wait for its end."""
         self._refuse(path, advice)
         self._stopped = True
 
-    def _size(self, path: str, last: os.stat_result) -> int:
-        return self.files.get(path, last).st_size
-
     def _refuse(self, path: str, advice: Advice) -> None:
         self.refused.append(refusal(path, advice))
+        self._stopped = self._stopped or len(self.refused) >= MAX_REFUSALS
 
 
 class _Reading:
-    """Makes entries of files; reads those that are not known from before."""
+    """Makes entries of files by reading them."""
 
-    def __init__(self, cache: Cache, clock: Callable[[], int]) -> None:
-        self.known: dict[str, tuple[Stamp, str]] = {}
+    def __init__(self, clock: Callable[[], int]) -> None:
+        self.known: dict[str, tuple[Stamp, Entry]] = {}
         self.refused: list[Refusal] = []
         self.busy = ""
-        self._cache, self._clock = cache, clock
+        self._clock = clock
 
     def entry(self, path: str, status: os.stat_result) -> Entry:
         """Return the entry of a file as it was when it was walked past."""
-        seen = stamp(status)
-        known = self._cache.get(path)
-        if known and known[0] == seen:
-            self.known[path] = known
-            digest = known[1]
-        else:
-            digest = self._read(path, seen)
-        mode = status.st_mode & MAX_MODE
-        return Entry(kind=Kind.FILE, mode=mode, digest=digest, size=status.st_size)
+        seen, begun = stamp(status), self._clock()
+        entry = Entry(
+            kind=Kind.FILE,
+            mode=status.st_mode & MAX_MODE,
+            digest=self._read(path, seen),
+            size=status.st_size,
+        )
+        if entry.digest and begun - seen[2] > YOUNG:
+            self.known[path] = seen, entry
+        return entry
 
     def _read(self, path: str, seen: Stamp) -> str:
+        """Return the digest of a file; nothing if that does not matter any more."""
         if self.busy or len(self.refused) >= MAX_REFUSALS:
             return ""
-        begun = self._clock()
         try:
             digest = _digest(path, seen)
         except OSError as error:
@@ -244,10 +258,7 @@ class _Reading:
             return ""
         if digest is None:
             self.busy = path
-            return ""
-        if begun - seen[2] > YOUNG:
-            self.known[path] = seen, digest
-        return digest
+        return digest or ""
 
 
 def _digest(path: str, seen: Stamp) -> str | None:
@@ -269,3 +280,7 @@ def _now(path: str) -> Stamp | None:
         return stamp(os.lstat(path))
     except OSError:
         return None
+
+
+def _too_long(path: str) -> bool:
+    return 4 * len(path) >= MAX_PATH and len(os.fsencode(path)) >= MAX_PATH

@@ -1,5 +1,6 @@
 """Who has to be content with a configuration before it counts."""
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from typing import Final, Protocol
@@ -15,11 +16,14 @@ HOOK_WITHIN: Final = 60.0
 class Served(Protocol):
     """What serves the synced folders. An empty answer is a yes; any other says why not."""
 
+    files: asyncio.Lock
+    """Held by who changes the folders: nobody reads one half of the old and one of the new."""
+
     async def try_own(self) -> str:
         """Serve what a person has written here."""
 
     async def try_peers(self) -> str:
-        """Serve what has just been taken over from a peer."""
+        """Serve what was just put in place: a peer's, or after a failure what was there before."""
 
     def well(self) -> str:
         """Tell whether it serves well at this moment."""
@@ -28,12 +32,15 @@ class Served(Protocol):
 class ServedByNginx:
     """The bundled nginx: it serves what it accepts, and says why it does not.
 
-    Given: `reload`, which makes it serve what is on the disk, and `well`.
+    Given: `reload`, which makes it serve what is on the disk, `well`, and its lock of the files.
     """
 
-    def __init__(self, reload: Callable[[], Awaitable[str]], well: Callable[[], str]) -> None:
+    def __init__(
+        self, reload: Callable[[], Awaitable[str]], well: Callable[[], str], files: asyncio.Lock
+    ) -> None:
         self._reload = reload
         self.well = well
+        self.files = files
 
     async def try_own(self) -> str:
         """Reload, verified."""
@@ -49,6 +56,7 @@ class ServedByHook:
 
     def __init__(self, hook: str) -> None:
         self._hook = hook
+        self.files = asyncio.Lock()
 
     async def try_own(self) -> str:
         """Accept it: who wrote it here has told the service."""

@@ -5,7 +5,7 @@
       snapshots/<id>       manifests; of old ones only the header is left
       objects/<sha256>     contents of files
       head                 id of the snapshot that is live here
-      state.json           what was rejected and what was released
+      state.json           what was rejected and what was released (`decisions`)
       incoming/<peer>/     what a pull has brought so far
       damaged/             what turned out to have another content than its name says
 
@@ -13,20 +13,17 @@ Order makes it safe to stop anywhere: objects are on the disk before the snapsho
 parents before their children, and the head is written last.
 """
 
-import json
 import logging
 import re
 import shutil
 import threading
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO, Final
 
 from sidecar.core.graph import Graph
-from sidecar.core.plain import from_plain, to_plain
 from sidecar.core.snapshot import (
     MAX_TEXT,
     Header,
@@ -67,27 +64,6 @@ log = logging.getLogger("history")
 _DIGEST: Final = re.compile(rb'"digest":"([0-9a-f]{64})"')
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rejection:
-    """A snapshot of a peer that this node could not use."""
-
-    reason: str
-    """nginx's own words."""
-    failures: int = 1
-    retry: float = 0.0
-    """Unix time from which it is tried again."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class State:
-    """What this node decided about snapshots, kept over restarts."""
-
-    rejected: Mapping[str, Rejection] = field(default_factory=dict)
-    """By id."""
-    released: tuple[str, ...] = ()
-    """Fingerprints of trees that may pass the guards."""
-
-
 class History:
     """The history below a directory. All methods block: call them in a thread.
 
@@ -108,8 +84,12 @@ class History:
     # Contents
 
     def put(self, source: Path | bytes) -> str:
-        """Keep a copy of a regular file or of bytes and return its digest; see `Objects.put`."""
+        """Keep a copy of a regular file or of bytes and return its digest; see `put_all`."""
         return self._objects.put(source)
+
+    def put_all(self, sources: Iterable[Path | bytes]) -> tuple[str, ...]:
+        """Keep copies and return their digests; see `Objects.put_all`."""
+        return self._objects.put_all(sources)
 
     def has(self, digest: str, size: int | None = None) -> bool:
         """Tell whether an object is here, and of that size."""
@@ -143,14 +123,16 @@ class History:
         except ValueError as error:
             raise SidecarError(f"cannot keep the snapshot: {error}") from error
         with self._lock:
-            if missing := self.missing(snapshot):
-                some = min(missing)[:12]
+            needed = {one.digest for one in snapshot.tree.values() if one.kind is Kind.FILE}
+            if absent := self._objects.absent(needed):
+                some = min(absent)[:12]
                 raise SidecarError(f"cannot keep the snapshot: object {some} is not in the history")
             self._objects.sync()
             text = encode(snapshot)
+            name = identify(text)
             with keeping():
-                files.write(self._snapshots / identify(text), text, mode=MODE, durable=True)
-        return identify(text)
+                files.write(self._snapshots / name, text, mode=MODE, durable=True)
+        return name
 
     def get(self, snapshot: str) -> Snapshot:
         """Return a snapshot; raise SidecarError where it is unknown or only its header is left."""
@@ -219,26 +201,6 @@ class History:
                 files.remove(path, durable=True)
             else:
                 files.write(path, f"{snapshot}\n", mode=MODE, durable=True)
-
-    def state(self) -> State:
-        """Return what was decided about snapshots; nothing if that cannot be read."""
-        path = self.directory / "state.json"
-        try:
-            body = json.loads(path.read_bytes())
-            if not isinstance(body, dict) or body.get("format") != FORMAT:
-                raise ValueError(f"not of format {FORMAT}")
-            return from_plain(State, body)
-        except FileNotFoundError:
-            return State()
-        except ValueError as error:
-            log.warning("cannot read %s: %s: rejected snapshots are tried again", path, error)
-            return State()
-
-    def set_state(self, state: State) -> None:
-        """Remember, durably, what was decided about snapshots."""
-        text = json.dumps({"format": FORMAT, **to_plain(state)}, indent=2, sort_keys=True)
-        with keeping():
-            files.write(self.directory / "state.json", f"{text}\n", mode=MODE, durable=True)
 
     # Fetched and old ones
 

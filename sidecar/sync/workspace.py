@@ -2,19 +2,18 @@
 
 import asyncio
 import logging
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from sidecar.core.change import Change, changes, summarise
 from sidecar.core.exclude import excluder
 from sidecar.core.snapshot import Kind, Snapshot, Tree
 from sidecar.errors import SidecarError
-from sidecar.sync import cache
 from sidecar.sync.apply import Apply, Moved
 from sidecar.sync.recover import forget, recover
 from sidecar.sync.refusal import Refusal
-from sidecar.sync.scan import scan
+from sidecar.sync.scan import Known, scan
 from sidecar.sync.served import Served
 from sidecar.sync.store import History
 
@@ -54,9 +53,8 @@ class Workspace:
         self.history = History(state / "history")
         self._exclude = exclude
         self._journal = state / "journal"
-        self._cache_file = state / "scan.json"
-        self._cache = cache.load(self._cache_file)
-        self._known: tuple[str, Snapshot] | None = None
+        self._known: Known = {}
+        self._head: tuple[str, Snapshot] | None = None
         """The head, decoded: that of thousands of files takes a while to read."""
 
     def left_out(self, tree: Tree) -> str | None:
@@ -71,11 +69,14 @@ class Workspace:
                 return path
         return None
 
-    def recover(self) -> None:
-        """Bring an apply that was interrupted to one of its two ends. Blocks."""
+    def recover(self) -> bool:
+        """Bring an apply that was interrupted to one of its two ends. Blocks.
+
+        Return whether the folders were put back as they were before it.
+        """
         found = recover(self._journal, self.history)
         if found is None:
-            return
+            return False
         if found.done and self.history.head() == found.before:
             self.history.set_head(found.after)
         forget(self._journal)
@@ -84,65 +85,68 @@ class Workspace:
             found.after[:12],
             "completed" if found.done else "undone",
         )
+        return not found.done
 
     async def look(self, *, full: bool = False) -> Look:
         """Compare the folders with the head; read every file if `full`. Raise BusyError."""
         return await asyncio.to_thread(self._look, full)
 
-    async def accept(self, look: Look, node: str, now: float, summary: str = "") -> str:
-        """Keep what lies in the folders as a snapshot that follows the head; return its id.
+    async def keep(self, look: Look, node: str, now: float, summary: str = "") -> Look:
+        """Keep what was seen as a snapshot that follows the head, which stays the head.
 
-        Raise BusyError if a file is no longer what was seen.
+        Return how it would look if it were the head. Raise BusyError if a file is no longer what
+        was seen.
         """
-        parents = (look.head,) if look.head else ()
         snapshot = Snapshot(
             roots=self.roots,
             tree=look.live,
-            parents=parents,
+            parents=(look.head,) if look.head else (),
             node=node,
             time=now,
             summary=summary or summarise(look.draft, self.roots),
         )
-        return await asyncio.to_thread(self._keep, look.draft, snapshot)
+        name = await asyncio.to_thread(self._keep, look.draft, snapshot)
+        return replace(look, head=name, snapshot=snapshot, base=look.live, draft=())
 
-    async def apply(self, look: Look, wanted: Tree, after: str, served: Served) -> None:
-        """Put `wanted` in place of what was seen and make `after` the head.
+    async def apply(self, look: Look, snapshot: Snapshot, name: str, served: Served) -> None:
+        """Put a snapshot in place of what was seen and make it the head.
 
         Raise BusyError if somebody edits at this moment, RefusedByServiceError if the service does
         not want it: then everything is as it was, and served as before.
         """
         change = Apply(
             look.live,
-            wanted,
+            snapshot.tree,
             roots=self.roots,
             objects=self.history,
             journal=self._journal,
             before=look.head,
-            after=after,
+            after=name,
         )
-        if isinstance(await asyncio.to_thread(change.write), Moved):
-            raise BusyError
-        try:
-            reason = await served.try_peers()
-        except BaseException:
-            await asyncio.to_thread(change.revert)
-            raise
-        if reason:
-            await asyncio.to_thread(change.revert)
-            await served.try_own()
-            raise RefusedByServiceError(reason)
-        await asyncio.to_thread(self._commit, change, after)
+        async with served.files:
+            if isinstance(await asyncio.to_thread(change.write), Moved):
+                raise BusyError
+            try:
+                reason = await served.try_peers()
+            except BaseException:
+                await asyncio.to_thread(change.revert)
+                raise
+            try:
+                if reason:
+                    raise RefusedByServiceError(reason)
+                await asyncio.to_thread(change.commit)
+            except SidecarError:
+                await asyncio.to_thread(change.revert)
+                await served.try_peers()
+                raise
+            await asyncio.to_thread(self._finish, change, name, snapshot)
 
     def _look(self, full: bool) -> Look:
-        found = scan(self.roots, exclude=self._exclude, cache=self._cache, full=full)
+        known = {} if full else self._known
+        found = scan(self.roots, exclude=self._exclude, known=known)
         if found.busy:
             raise BusyError
-        if found.cache != self._cache:
-            self._cache = found.cache
-            try:
-                cache.save(self._cache_file, found.cache)
-            except OSError as error:  # the next start reads all files, which is all
-                log.info("cannot keep %s: %s", self._cache_file, error.strerror)
+        self._known = found.known
         head = self.history.head()
         snapshot = self._decoded(head) if head else None
         base: Tree = snapshot.tree if snapshot else {}
@@ -156,26 +160,28 @@ class Workspace:
         )
 
     def _decoded(self, head: str) -> Snapshot:
-        if self._known is None or self._known[0] != head:
-            self._known = head, self.history.get(head)
-        return self._known[1]
+        if self._head is None or self._head[0] != head:
+            self._head = head, self.history.get(head)
+        return self._head[1]
 
-    def _keep(self, draft: Iterable[Change], snapshot: Snapshot) -> str:
-        for path, digest in _contents(draft).items():
-            try:
-                if not self.history.has(digest) and self.history.put(Path(path)) != digest:
-                    raise BusyError
-            except OSError as error:
-                raise BusyError from error
-        return self.history.add(snapshot)
+    def _keep(self, draft: Sequence[Change], snapshot: Snapshot) -> str:
+        new = {path: one for path, one in _contents(draft).items() if not self.history.has(one)}
+        try:
+            if self.history.put_all(map(Path, new)) != tuple(new.values()):
+                raise BusyError
+        except OSError as error:
+            raise BusyError from error
+        name = self.history.add(snapshot)
+        self._head = name, snapshot
+        return name
 
-    def _commit(self, change: Apply, after: str) -> None:
-        change.commit()
-        self.history.set_head(after)
+    def _finish(self, change: Apply, name: str, snapshot: Snapshot) -> None:
+        self.history.set_head(name)
         change.finish()
+        self._head = name, snapshot
 
 
-def _contents(draft: Iterable[Change]) -> Mapping[str, str]:
+def _contents(draft: Sequence[Change]) -> Mapping[str, str]:
     """Return the digests of the files that are new or different, by path."""
     return {
         change.path: change.new.digest

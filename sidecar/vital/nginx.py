@@ -54,6 +54,8 @@ class Nginx:
         self._without_workers_since: float | None = time.monotonic()
         self._silent_since: float | None = None
         self._reloading = asyncio.Lock()
+        self.files = asyncio.Lock()
+        """Held by who changes many files: nginx is not told of half of them."""
         self._served: Signature | None = None
         """What lay on the disk when nginx last read it."""
         self.supervisor = Supervisor(
@@ -127,8 +129,9 @@ class Nginx:
         """Reload whenever something below the configuration directory changes."""
         self._certificates = await nginx.certificates(self._paths.nginx)
         async for _ in changes(self._paths.nginx):
-            if self.supervisor.pid is not None:
-                await self.serve_current()
+            async with self.files:
+                if self.supervisor.pid is not None:
+                    await self.serve_current()
             self._certificates = await nginx.certificates(self._paths.nginx)
 
     async def _reload(self) -> str:

@@ -17,7 +17,8 @@ FORBIDDEN = {
     "programs": {"settings", "vital", "peers", "sync", "web"},
     "settings": {"programs", "vital", "peers", "sync", "web"},
     "vital": {"settings", "peers", "sync", "web"},
-    "peers": {"settings", "vital", "web"},
+    "peers": {"settings", "vital", "sync", "web"},
+    "sync": {"settings", "vital", "web"},
     "web": {"settings", "programs", "vital", "peers", "sync"},
 }
 

@@ -202,13 +202,10 @@ def test_a_rejected_snapshot_waits_for_its_time_and_an_older_one_goes_first() ->
     )
 
 
-def test_a_guard_holds_a_peer_s_snapshot_until_it_is_released() -> None:
+def test_a_peer_s_deletes_are_taken_over_since_they_passed_a_guard_there() -> None:
     empty = snapshot({}, id_of(LAST))
     known = {**ALL, id_of(empty): empty}
-    (hold,) = plan(BASE, empty, known=known).holds
-    assert hold.reason == "emptied"
-    released = replace(RULES, released=frozenset({hold.release}))
-    assert plan(BASE, empty, known=known, rules=released).step == FastForward(snapshot=id_of(empty))
+    assert plan(BASE, empty, known=known).step == FastForward(snapshot=id_of(empty))
 
 
 # Small worlds

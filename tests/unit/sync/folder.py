@@ -54,7 +54,7 @@ def look(*roots: Path) -> Tree:
 
 
 def scanned(*roots: Path) -> Scan:
-    return scan([str(root) for root in roots], cache={}, full=True)
+    return scan([str(root) for root in roots], known={})
 
 
 def later() -> int:

@@ -1,5 +1,6 @@
 """What the engine does about failures: it says them, and tries again at a pace."""
 
+import asyncio
 import shutil
 import time
 from collections.abc import Collection
@@ -11,10 +12,13 @@ import pytest
 from sidecar.core.guard import Rules
 from sidecar.core.settings import Address
 from sidecar.core.snapshot import Snapshot, encode, identify
-from sidecar.errors import SidecarError
-from sidecar.sync.engine import RETRY, Engine
+from sidecar.errors import RefusedError, SidecarError
+from sidecar.sync import engine
+from sidecar.sync.apply import Apply
+from sidecar.sync.engine import BUSY_TRIES, RETRY, Engine
+from sidecar.sync.orders import Orders
 from sidecar.sync.store import History
-from sidecar.sync.workspace import Workspace
+from sidecar.sync.workspace import BusyError, Look, Workspace
 from tests.unit.trees import file
 
 PEER = "192.0.2.12"
@@ -26,11 +30,16 @@ class Served:
 
     def __init__(self) -> None:
         self.failure: SidecarError | None = None
+        self.complaint = ""
+        self.tried = 0
+        self.files = asyncio.Lock()
 
     async def try_own(self) -> str:
-        return ""
+        self.tried += 1
+        return self.complaint
 
     async def try_peers(self) -> str:
+        self.tried += 1
         if self.failure:
             raise self.failure
         return ""
@@ -118,7 +127,7 @@ async def test_a_failed_pull_is_told_with_its_way_out_and_tried_again_later(node
     (peer,) = node.engine.report(0.0).peers
     assert (peer.error, peer.hint) == (FAILURE.message, FAILURE.hint)
     node.transfer.failure = None
-    node.engine._retry[PEER] = time.monotonic()
+    node.engine._peers.forgive()
     assert await node.engine._pass() is None
     (peer,) = node.engine.report(0.0).peers
     assert (peer.error, peer.hint, peer.in_sync) == ("", "", True)
@@ -141,9 +150,9 @@ async def test_what_was_refused_and_is_nobodys_head_any_more_wakes_nobody(node: 
     name = await node.hear_of_an_edit()
     node.served.failure = FAILURE
     await node.engine._pass()
-    state = node.history.state()
-    due = replace(state.rejected[name], retry=time.time() - 60)
-    node.history.set_state(replace(state, rejected={name: due}))
+    decisions = node.engine._decisions
+    due = replace(decisions.state.rejected[name], retry=time.time() - 60)
+    decisions.state = replace(decisions.state, rejected={name: due})
     node.engine.see({PEER: node.engine.head})
     assert await node.engine._pass() is None
 
@@ -160,3 +169,80 @@ async def test_a_pass_that_fails_is_told_until_one_works(node: Node) -> None:
     assert await node.engine._pass() is None
     assert node.engine.report(0.0).holds == ()
     assert node.engine.head is not None
+
+
+async def test_a_draft_that_does_not_serve_is_tried_again_at_a_pace_or_when_it_changes(
+    node: Node,
+) -> None:
+    node.served.complaint = "[emerg] no"
+    assert await node.engine._pass() == pytest.approx(RETRY.first, abs=1)
+    assert node.engine.report(0.0).draft_error == "[emerg] no"
+    assert await node.engine._pass() == pytest.approx(RETRY.first, abs=1)
+    assert node.served.tried == 1
+    await node.engine.once()
+    assert node.served.tried == 2
+    assert await node.engine._pass() == pytest.approx(2 * RETRY.first, abs=1)
+    node.site.write_text("other")
+    assert await node.engine._pass() == pytest.approx(RETRY.first, abs=1)
+    assert node.served.tried == 3
+    node.served.complaint = ""
+    await node.engine.once()
+    assert node.engine.report(0.0).draft == ()
+    assert node.engine.head is not None
+
+
+@pytest.mark.parametrize("full", ["commit", "set_head"])
+async def test_an_apply_that_a_full_disk_stops_at_its_end_has_one_of_its_ends(
+    node: Node, full: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = await node.hear_of_an_edit()
+    place = Apply if full == "commit" else History
+    with monkeypatch.context() as patch:
+
+        def fail(*_: object) -> None:
+            raise FAILURE
+
+        patch.setattr(place, full, fail)
+        await node.engine._pass()
+    assert node.site.read_text() == ("old" if full == "commit" else "new")
+    assert name in node.engine.report(0.0).rejected
+    await node.engine.once()
+    assert node.site.read_text() == "new"
+    assert node.engine.head == name
+    assert node.engine.report(0.0).rejected == {}
+
+
+async def test_who_asks_for_a_check_gets_one_or_hears_that_the_folders_change(
+    node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine, "BUSY_PAUSE", 0.0)
+    looks = iter([BusyError()] * BUSY_TRIES)
+    look = node.engine._workspace.look
+
+    async def look_busy(*, full: bool = False) -> Look:
+        if error := next(looks, None):
+            raise error
+        return await look(full=full)
+
+    monkeypatch.setattr(node.engine._workspace, "look", look_busy)
+    with pytest.raises(RefusedError, match="the folders are changing"):
+        await node.engine.once()
+    looks = iter([BusyError()])
+    await node.engine.once()
+    assert node.engine.head is not None
+
+
+async def test_what_was_not_accepted_stays_in_the_history_after_a_rollback(node: Node) -> None:
+    await node.engine._pass()
+    first = node.engine.head
+    assert first is not None
+    node.served.complaint = "[emerg] no"
+    node.site.write_text("draft")
+    await node.engine._pass()
+    orders = Orders(node.engine, node.engine._workspace, node.served, "192.0.2.11")
+    await orders.rollback(first)
+    assert node.site.read_text() == "old"
+    assert node.engine.head is not None
+    (kept,) = node.history.get(node.engine.head).parents
+    assert node.history.get(kept).parents == (first,)
+    assert node.history.read(node.history.get(kept).tree[str(node.site)].digest) == b"draft"

@@ -7,14 +7,16 @@ from pathlib import Path
 import pytest
 
 from sidecar import past
+from sidecar.core.backoff import Backoff
 from sidecar.core.change import MAX_DIFF
 from sidecar.core.settings import Settings
 from sidecar.core.snapshot import Kind, Snapshot
 from sidecar.errors import RefusedError, SidecarError
 from sidecar.host.paths import Paths
 from sidecar.sync.compare import difference, kept, live
+from sidecar.sync.decisions import Decisions
 from sidecar.sync.lookup import lookup
-from sidecar.sync.store import History, Rejection, State
+from sidecar.sync.store import History
 from tests.unit.settings.example import load_with
 from tests.unit.sync.folder import Spec, look, make, told
 from tests.unit.trees import tree
@@ -88,7 +90,7 @@ class TestShow:
         old = node.keep()
         node.history.prune([], grace=-1.0)
         new = node.keep(old, time=2.0)
-        node.history.set_state(State(rejected={new: Rejection(reason="no")}))
+        Decisions(node.history.directory, Backoff()).reject(new, "no", 0.0)
         heads = {"192.0.2.12": old, "192.0.2.13": "e" * 64, "192.0.2.14": None}
         lines = list(past.show(node.settings, node.paths, heads, color=False))
         _, first, second = "\n".join(lines).splitlines()

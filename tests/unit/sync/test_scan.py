@@ -2,14 +2,13 @@ import hashlib
 import os
 import socket
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from sidecar.core.snapshot import Entry, Kind
-from sidecar.sync import cache as caches
-from sidecar.sync.cache import Cache
-from sidecar.sync.scan import Scan, scan
+from sidecar.sync.scan import Known, Scan, scan
 from tests.unit.sync.folder import later, look, make, same_inode_rewrite, scanned
 
 
@@ -19,8 +18,8 @@ def root(tmp_path: Path) -> Path:
     return tmp_path / "root"
 
 
-def quick(root: Path, cache: Cache) -> Scan:
-    return scan([str(root)], cache=cache, clock=later)
+def quick(root: Path, known: Known) -> Scan:
+    return scan([str(root)], known=known, clock=later)
 
 
 def digest(content: str) -> str:
@@ -59,87 +58,51 @@ def test_names_with_line_ends_and_other_bytes_are_names(root: Path) -> None:
 
 def test_what_is_excluded_is_not_there(root: Path) -> None:
     make(root, {".git/config": "1", "a.swp": "2", "own/x": "3", ".ha-0123": "4", "b": "5"})
-    found = scan([str(root)], exclude=("*.swp", ".git/", "/own/"), cache={})
+    found = scan([str(root)], exclude=("*.swp", ".git/", "/own/"), known={})
     assert set(found.tree) == {f"{root}/b"}
 
 
 def test_an_excluded_fifo_is_no_problem(root: Path) -> None:
     os.mkfifo(root / "fifo")
-    assert scan([str(root)], exclude=("/fifo",), cache={}).usable
+    assert scan([str(root)], exclude=("/fifo",), known={}).usable
 
 
-class TestCache:
+class TestKnown:
     @pytest.fixture
-    def known(self, root: Path) -> Cache:
+    def known(self, root: Path) -> Known:
         make(root, {"a": "one", "b": "two"})
-        return quick(root, {}).cache
+        return quick(root, {}).known
 
-    def test_an_untouched_file_is_not_read_again(self, root: Path, known: Cache) -> None:
+    def test_an_untouched_file_is_not_read_again(self, root: Path, known: Known) -> None:
         (root / "a").chmod(0)  # it could not be read, were it not for root
-        changed = {path: (stamp, digest("known")) for path, (stamp, _) in known.items()}
+        changed = {
+            path: (stamp, replace(entry, digest=digest("known")))
+            for path, (stamp, entry) in known.items()
+        }
         assert quick(root, changed).tree[f"{root}/b"].digest == digest("known")
 
-    def test_an_edit_of_the_same_size_and_time_is_seen(self, root: Path, known: Cache) -> None:
+    def test_an_edit_of_the_same_size_and_time_is_seen(self, root: Path, known: Known) -> None:
         same_inode_rewrite(root / "a", "ONE")
         assert quick(root, known).tree[f"{root}/a"].digest == digest("ONE")
 
-    def test_a_file_renamed_over_another_is_seen(self, root: Path, known: Cache) -> None:
+    def test_a_file_renamed_over_another_is_seen(self, root: Path, known: Known) -> None:
         status = (root / "a").stat()
         (root / "new").write_text("ONE")
         os.utime(root / "new", ns=(status.st_atime_ns, status.st_mtime_ns))
         (root / "new").rename(root / "a")
         assert quick(root, known).tree[f"{root}/a"].digest == digest("ONE")
 
-    def test_a_full_scan_trusts_nothing(self, root: Path, known: Cache) -> None:
-        wrong = {path: (stamp, digest("wrong")) for path, (stamp, _) in known.items()}
-        found = scan([str(root)], cache=wrong, full=True, clock=later)
-        assert found.tree[f"{root}/a"].digest == digest("one")
-
     def test_a_young_file_is_not_remembered(self, root: Path) -> None:
         make(root, {"a": "one"})
-        assert scan([str(root)], cache={}).cache == {}
+        assert scan([str(root)], known={}).known == {}
 
     def test_a_file_from_the_future_is_not_remembered(self, root: Path) -> None:
         make(root, {"a": "one"})
-        assert scan([str(root)], cache={}, clock=lambda: 0).cache == {}
+        assert scan([str(root)], known={}, clock=lambda: 0).known == {}
 
-    def test_a_deleted_file_is_forgotten(self, root: Path, known: Cache) -> None:
+    def test_a_deleted_file_is_forgotten(self, root: Path, known: Known) -> None:
         (root / "a").unlink()
-        assert set(quick(root, known).cache) == {f"{root}/b"}
-
-    def test_it_outlives_a_restart(self, root: Path, known: Cache, tmp_path: Path) -> None:
-        (root / os.fsdecode(b"\xff")).write_text("3")
-        known = quick(root, known).cache
-        caches.save(tmp_path / "cache", known)
-        assert caches.load(tmp_path / "cache") == known
-
-    @pytest.mark.parametrize(
-        "damage",
-        [
-            lambda text: text[:-20],
-            lambda text: text.replace(b'"a"', b'"b"'),
-            lambda _: b"",
-            lambda text: bytes(len(text)),
-            lambda _: proven(b'{"format":2,"files":{}}'),
-            lambda _: proven(b'{"format":1,"files":[]}'),
-            lambda _: proven(b'{"format":1,"files":{"/a":[1,2,3]}}'),
-            lambda _: proven(b'{"format":1,"files":{"/a":[1,2,3,4,5,"x"]}}'),
-            lambda _: proven(b"[]"),
-            lambda _: proven(b"{"),
-        ],
-    )
-    def test_a_damaged_one_is_as_none(self, known: Cache, tmp_path: Path, damage) -> None:  # type: ignore[no-untyped-def]  # noqa: ANN001
-        path = tmp_path / "cache"
-        caches.save(path, {"a": next(iter(known.values()))})
-        path.write_bytes(damage(path.read_bytes()))
-        assert caches.load(path) == {}
-
-    def test_none_is_as_an_empty_one(self, tmp_path: Path) -> None:
-        assert caches.load(tmp_path / "nothing") == {}
-
-
-def proven(text: bytes) -> bytes:
-    return hashlib.sha256(text).hexdigest().encode() + b"\n" + text
+        assert set(quick(root, known).known) == {f"{root}/b"}
 
 
 class TestRefused:
@@ -172,15 +135,15 @@ class TestRefused:
 
     def test_too_many_paths(self, root: Path) -> None:
         make(root, {"a/b": "", "c": "-> a"})
-        assert scan([str(root)], cache={}, limits=(3, 100)).usable
-        (refusal,) = scan([str(root)], cache={}, limits=(2, 100)).refused
+        assert scan([str(root)], known={}, limits=(3, 100)).usable
+        (refusal,) = scan([str(root)], known={}, limits=(2, 100)).refused
         assert refusal.cause == "there are more than 2 files and directories"
 
     def test_too_many_bytes_name_the_largest_file(self, root: Path) -> None:
         make(root, {"a": "1" * 10, "b": "2" * 91, "c": "3"})
-        (refusal,) = scan([str(root)], cache={}, limits=(10, 100)).refused
+        (refusal,) = scan([str(root)], known={}, limits=(10, 100)).refused
         assert refusal.path == f"{root}/b"
-        assert scan([str(root)], cache={}, limits=(10, 102)).usable
+        assert scan([str(root)], known={}, limits=(10, 102)).usable
 
     def test_directories_without_end(self, root: Path) -> None:
         root.joinpath(*["d"] * 101).mkdir(parents=True)
@@ -209,7 +172,7 @@ class TestBusy:
                 file.write("one more line")
             return time.time_ns()
 
-        result = scan([str(root)], cache={}, full=True, clock=clock)
+        result = scan([str(root)], known={}, clock=clock)
         assert result.busy == f"{root}/log"
         assert not result.usable
 
@@ -237,7 +200,7 @@ class TestBusy:
             (root / "d" / f"new{next(times)}").write_text("")
             return time.time_ns()
 
-        result = scan([str(root)], cache={}, full=True, clock=clock)
+        result = scan([str(root)], known={}, clock=clock)
         assert result.busy == f"{root}/d"
 
     def test_a_file_that_goes_while_others_are_read(self, root: Path) -> None:
@@ -253,6 +216,6 @@ class TestBusy:
                 make(root, {"c": "3"})
             return time.time_ns()
 
-        result = scan([str(root)], cache={}, full=True, clock=clock)
+        result = scan([str(root)], known={}, clock=clock)
         assert result.usable
         assert set(result.tree) == {f"{root}/c"}

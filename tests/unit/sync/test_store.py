@@ -1,7 +1,6 @@
 """The history on a disk: what is in it is what its name says, whatever happened to the disk."""
 
 import errno
-import json
 import os
 import resource
 import time
@@ -16,7 +15,7 @@ from sidecar.core.snapshot import Entry, Snapshot, encode, identify, without_tre
 from sidecar.errors import SidecarError
 from sidecar.sync import objects, store
 from sidecar.sync.objects import keeping
-from sidecar.sync.store import History, Rejection, State
+from sidecar.sync.store import History
 from tests.unit.trees import digest, directory, id_of, link, snapshot
 
 HOUR_AGO = -1.0
@@ -237,22 +236,6 @@ class TestStanding:
             history.head()
         assert "remove that file" in caught.value.hint
 
-    def test_decisions_are_remembered(self, history: History) -> None:
-        assert history.state() == State()
-        state = State(
-            rejected={"0" * 64: Rejection(reason="[emerg] no", failures=2, retry=7.5)},
-            released=("1" * 64,),
-        )
-        history.set_state(state)
-        assert History(history.directory).state() == state
-
-    @pytest.mark.parametrize(
-        "text", ["", "[]", "{}", '{"format": 2}', '{"format": 1, "released": 1}']
-    )
-    def test_decisions_that_cannot_be_read_are_none(self, history: History, text: str) -> None:
-        (history.directory / "state.json").write_text(text)
-        assert history.state() == State()
-
     def test_the_directory_has_a_version(self, history: History) -> None:
         path = history.directory / "version"
         assert path.read_text() == "1\n"
@@ -395,9 +378,3 @@ class TestPrune:
         history.prune({line[0], line[8]}, grace=HOUR_AGO)
         assert history.ids() == {line[0], line[7], line[8]}
         assert history.graph().unknown(line[8]) == {line[6]}
-
-
-def test_state_is_written_for_people(history: History) -> None:
-    history.set_state(State(released=("0" * 64,)))
-    body = json.loads((history.directory / "state.json").read_text())
-    assert body == {"format": 1, "rejected": {}, "released": ["0" * 64]}

@@ -1,0 +1,94 @@
+"""What this node decided about snapshots, kept over restarts in `history/state.json`."""
+
+import json
+import logging
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Final
+
+from sidecar.core.backoff import Backoff
+from sidecar.core.plain import from_plain, to_plain
+from sidecar.host import files
+from sidecar.sync.objects import MODE, keeping
+
+FORMAT: Final = 1
+
+MAX_RELEASED: Final = 100
+"""Of the newest releases; an older one has long done its work."""
+
+log = logging.getLogger("history")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rejection:
+    """A snapshot of a peer that this node could not use."""
+
+    reason: str
+    """nginx's own words."""
+    failures: int = 1
+    retry: float = 0.0
+    """Unix time from which it is tried again."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class State:
+    """What the file holds."""
+
+    rejected: Mapping[str, Rejection] = field(default_factory=dict)
+    """By id of the snapshot."""
+    released: tuple[str, ...] = ()
+    """Fingerprints of trees that may pass the guards."""
+
+
+class Decisions:
+    """Remembers what was rejected and what was released. Changes block: make them in a thread.
+
+    Given: the directory of the history, and the pace at which what was rejected is tried again.
+    """
+
+    def __init__(self, directory: Path, pace: Backoff) -> None:
+        self._path = directory / "state.json"
+        self._pace = pace
+        self.state = read(directory)
+
+    def reject(self, snapshot: str, reason: str, now: float) -> None:
+        """Leave a snapshot alone for a while, longer each time."""
+        before = self.state.rejected.get(snapshot)
+        failures = before.failures + 1 if before else 1
+        retry = now + self._pace.delay(failures + 1, 0.0)
+        rejection = Rejection(reason=reason, failures=failures, retry=retry)
+        self._write(
+            replace(self.state, rejected={**self.state.rejected, snapshot: rejection}),
+        )
+
+    def forgive(self) -> None:
+        """Forget what was rejected: things are others now."""
+        if self.state.rejected:
+            self._write(replace(self.state, rejected={}))
+
+    def release(self, fingerprints: Iterable[str]) -> None:
+        """Let trees pass the guards, for good."""
+        released = dict.fromkeys((*self.state.released, *fingerprints))
+        self._write(replace(self.state, released=tuple(released)[-MAX_RELEASED:]))
+
+    def _write(self, state: State) -> None:
+        text = json.dumps({"format": FORMAT, **to_plain(state)}, indent=2, sort_keys=True)
+        with keeping():
+            files.write(self._path, f"{text}\n", mode=MODE, durable=True)
+        self.state = state
+
+
+def read(directory: Path) -> State:
+    """Return what a node decided; nothing if that cannot be read."""
+    path = directory / "state.json"
+    try:
+        body = json.loads(path.read_bytes())
+        if not isinstance(body, dict) or body.get("format") != FORMAT:
+            raise ValueError(f"not of format {FORMAT}")
+        return from_plain(State, body)
+    except FileNotFoundError:
+        return State()
+    except ValueError as error:
+        log.warning("cannot read %s: %s: rejected snapshots are tried again", path, error)
+        return State()

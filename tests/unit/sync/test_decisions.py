@@ -1,0 +1,55 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from sidecar.core.backoff import Backoff
+from sidecar.sync.decisions import MAX_RELEASED, Decisions, Rejection, State, read
+
+PACE = Backoff(first=5.0, most=300.0, jitter=0.0)
+SOME, OTHER = "0" * 64, "1" * 64
+
+
+@pytest.fixture
+def decisions(tmp_path: Path) -> Decisions:
+    return Decisions(tmp_path, PACE)
+
+
+def test_they_outlive_a_restart(decisions: Decisions, tmp_path: Path) -> None:
+    decisions.reject(SOME, "[emerg] no", 100.0)
+    decisions.release([OTHER])
+    assert read(tmp_path) == decisions.state == Decisions(tmp_path, PACE).state
+    assert decisions.state == State(
+        rejected={SOME: Rejection(reason="[emerg] no", failures=1, retry=105.0)},
+        released=(OTHER,),
+    )
+
+
+def test_what_is_rejected_again_waits_longer(decisions: Decisions) -> None:
+    decisions.reject(SOME, "no", 100.0)
+    decisions.reject(SOME, "never", 200.0)
+    assert decisions.state.rejected[SOME] == Rejection(reason="never", failures=2, retry=210.0)
+
+
+def test_what_is_forgiven_is_forgotten_and_what_is_released_is_not(decisions: Decisions) -> None:
+    decisions.reject(SOME, "no", 100.0)
+    decisions.release([OTHER])
+    decisions.forgive()
+    assert decisions.state == State(released=(OTHER,))
+
+
+def test_of_very_many_releases_the_oldest_are_forgotten(decisions: Decisions) -> None:
+    decisions.release(f"{number:064}" for number in range(MAX_RELEASED + 1))
+    assert decisions.state.released[0] == f"{1:064}"
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"format": 2}', '{"format": 1, "released": 1}'])
+def test_what_cannot_be_read_is_nothing(tmp_path: Path, text: str) -> None:
+    (tmp_path / "state.json").write_text(text)
+    assert read(tmp_path) == State()
+
+
+def test_they_are_written_for_people(decisions: Decisions, tmp_path: Path) -> None:
+    decisions.release([SOME])
+    body = json.loads((tmp_path / "state.json").read_text())
+    assert body == {"format": 1, "rejected": {}, "released": [SOME]}
