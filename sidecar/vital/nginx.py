@@ -31,6 +31,9 @@ STARTED_WITHIN: Final = 5.0
 HUNG_AFTER: Final = 10.0
 """Seconds without an answer after which a running nginx is killed and started again."""
 
+AFTER_SYNC: Final = 1.0
+"""Seconds by which sync, which also watches the folder, goes first: then there is nothing to do."""
+
 RETRY_EVERY: Final = 2.0
 """Seconds between two looks at a configuration that was refused at the start."""
 
@@ -127,8 +130,12 @@ class Nginx:
 
     async def watch(self) -> None:
         """Reload whenever something below the configuration directory changes."""
+        synced = (
+            self._settings.sync_on_change and str(self._paths.nginx) in self._settings.sync_paths
+        )
         self._certificates = await nginx.certificates(self._paths.nginx)
         async for _ in changes(self._paths.nginx):
+            await asyncio.sleep(AFTER_SYNC if synced else 0.0)
             async with self.files:
                 if self.supervisor.pid is not None:
                     await self.serve_current()
