@@ -131,7 +131,7 @@ class Daemon:
         self._mesh = Mesh(identity, port=settings.link_port, paths=paths, on_change=self._on_peers)
         self._sshd = Supervisor(ssh.sshd(paths))
         served = (
-            ServedByNginx(self._nginx.serve_current, self._well, self._nginx.files)
+            ServedByNginx(self._nginx, self._well)
             if self._nginx is not None
             else ServedByHook(settings.hook_sync)
         )

@@ -45,6 +45,8 @@ def guard(before: Tree, after: Tree, rules: Rules, released: Collection[str] = (
     is gone, or many files are. Stock files may go. `released` are the fingerprints of trees that a
     person has let pass.
     """
+    if before.keys() <= after.keys():
+        return None
     reason = _emptied(before, after, rules) or _gone(before, after, rules)
     reason = reason or _mass_delete(before, after, rules)
     if reason is None:

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import Final, Protocol
 
 from sidecar.errors import ProgramError
@@ -29,26 +29,33 @@ class Served(Protocol):
         """Tell whether it serves well at this moment."""
 
 
+class Reloads(Protocol):
+    """An nginx that can be made to serve what is on the disk."""
+
+    files: asyncio.Lock
+
+    async def serve_current(self, *, overlap: bool = False) -> str:
+        """Reload, verified; with `overlap` the earlier configuration may serve a moment longer."""
+
+
 class ServedByNginx:
     """The bundled nginx: it serves what it accepts, and says why it does not.
 
-    Given: `reload`, which makes it serve what is on the disk, `well`, and its lock of the files.
+    Given: that nginx, and what tells whether it serves well.
     """
 
-    def __init__(
-        self, reload: Callable[[], Awaitable[str]], well: Callable[[], str], files: asyncio.Lock
-    ) -> None:
-        self._reload = reload
+    def __init__(self, nginx: Reloads, well: Callable[[], str]) -> None:
+        self._nginx = nginx
         self.well = well
-        self.files = files
+        self.files = nginx.files
 
     async def try_own(self) -> str:
-        """Reload, verified."""
-        return await self._reload()
+        """Reload; the soak that follows outlasts the overlap."""
+        return await self._nginx.serve_current(overlap=True)
 
     async def try_peers(self) -> str:
-        """Reload, verified."""
-        return await self._reload()
+        """Reload; then it alone is served, as the head says."""
+        return await self._nginx.serve_current()
 
 
 class ServedByHook:

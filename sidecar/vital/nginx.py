@@ -112,10 +112,11 @@ class Nginx:
             self.supervisor.kill()
         return answer.error
 
-    async def serve_current(self) -> str:
+    async def serve_current(self, *, overlap: bool = False) -> str:
         """Make nginx serve what is on disk if it does not yet; return why it does not.
 
-        Whatever goes wrong, nginx goes on with the configuration that it has.
+        Whatever goes wrong, nginx goes on with the configuration that it has. With `overlap` it may
+        still do so for a moment beside the new one.
         """
         async with self._reloading:
             if not await self._wait_for_workers():
@@ -123,7 +124,7 @@ class Nginx:
             found = await asyncio.to_thread(signature, self._paths.nginx)
             if found == self._served and not self._config_error:
                 return ""
-            error = await self._reload()
+            error = await self._reload(overlap)
             if not error:
                 self._served = found
             return error
@@ -141,14 +142,14 @@ class Nginx:
                     await self.serve_current()
             self._certificates = await nginx.certificates(self._paths.nginx)
 
-    async def _reload(self) -> str:
+    async def _reload(self, overlap: bool) -> str:
         self._render()
         error = await nginx.complaint(self._paths.nginx)
         master = self.supervisor.pid
         if master is None:  # it has died since, and its next start tells
             return error or "nginx does not run"
         if not error:
-            error = await nginx.reload(master, self._emergencies)
+            error = await nginx.reload(master, self._emergencies, overlap=overlap)
         self._reloads["failure" if error else "success"] += 1
         self._judge(error)
         if not error:

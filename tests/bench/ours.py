@@ -47,6 +47,14 @@ def check(node: Node) -> float:
     return float(run(node.name, "python3", "-c", _CHECK).stdout)
 
 
+def full_check(pair: Cluster) -> float:
+    """Return the seconds of a check that reads every file, as after a start and on schedule."""
+    pair.b.stop()
+    pair.b.start()
+    pair.wait_in_sync(within=60)
+    return float(pair.b.sync()["last_duration"])
+
+
 def accept(pair: Cluster) -> float:
     """Return the seconds from the watcher's word of an edit to the new head."""
     edit = work.edit(pair.a, work.served(pair.b))

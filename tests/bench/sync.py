@@ -6,7 +6,7 @@ from statistics import median
 from typing import Final
 
 from tests.bench import work
-from tests.bench.ours import accept, check, first_sync, ours
+from tests.bench.ours import accept, check, first_sync, full_check, ours
 from tests.bench.peers import PROGRAMS, Program, last_words, plain, start
 from tests.bench.print import say, table
 from tests.cluster.cluster import Cluster
@@ -22,12 +22,14 @@ SIZES: Final = (200, FIRST, 20_000)
 NOTES: Final = """\
 live: for kiss-ha, the peer's nginx answers with the new content, which both nodes have tested;
 for the others, the file lies on the peer's disk: nginx has not even been told.
-check: for kiss-ha, every file is read and hashed, and the peer's head compared (`ha sync`);
-rsync -a compares size and time, with --checksum it also reads; over an ssh connection that is kept.
+check: nothing has changed. For kiss-ha, `ha sync`: every file's inode, size and times against what
+is known, and the peer's head; rsync -a compares sizes and times, over an ssh connection that is
+kept. full check: every file is read and hashed, by kiss-ha as on schedule, by rsync as --checksum.
 first sync: for kiss-ha, from the link of an empty node until its nginx has tested and loaded all.
 accept: from the watcher's word to the new snapshot, with nginx -t and a verified reload; soak 0."""
 
 Line = tuple[str, ...]
+Times = dict[str, list[float]]
 
 
 def run(world: World) -> str:
@@ -48,8 +50,8 @@ def run(world: World) -> str:
         (
             table(("edit → live on the peer", "p50", "p95", "edits", "aim or reason"), lines),
             table(
-                ("", "kiss-ha", "rsync -a", "rsync -a --checksum", "to rsync -a", "aim"),
-                [*_compare(own, others)],
+                ("", "kiss-ha", "rsync -a", "ratio", "aim"),
+                [_row(what, times, others.get(what, [])) for what, times in own.items()],
             ),
             NOTES,
         )
@@ -76,33 +78,33 @@ def _other(world: World, program: Program) -> Line:
             return program.name, "-", "-", "0", f"does not run here: {last_words(pair.a)}"
 
 
-def _our_checks(pair: Cluster) -> dict[str, list[float]]:
+def _our_checks(pair: Cluster) -> Times:
     """Return times by what was done, with more and more files."""
     found: dict[str, list[float]] = {}
     for size in SIZES:
         work.fill(pair.a, size)
         pair.wait_in_sync(within=300)
         found[f"check of {size:,}"] = work.repeat(partial(check, pair.a))
+        found[f"full check of {size:,}"] = work.repeat(partial(full_check, pair), 3)
         if size == FIRST:
             found[f"first sync of {size:,}"] = work.repeat(partial(first_sync, pair), 3)
     found[f"accept one edit in {size:,}"] = work.repeat(partial(accept, pair))
     return found
 
 
-def _rsync_checks(pair: Cluster) -> dict[str, tuple[list[float], list[float]]]:
-    """Return times of `rsync -a`, and with --checksum, by what was done."""
+def _rsync_checks(pair: Cluster) -> Times:
+    """Return times of `rsync -a` by what was done."""
     target = f"root@{pair.b.address}:/etc/nginx/"
     copy = partial(work.timed, pair.a, "rsync", "-a")
-    found: dict[str, tuple[list[float], list[float]]] = {}
+    found: dict[str, list[float]] = {}
     for size in SIZES:
         work.fill(pair.a, size)
         if size == FIRST:
-            found[f"first sync of {size:,}"] = (work.repeat(partial(_first, pair), 3), [])
+            found[f"first sync of {size:,}"] = work.repeat(partial(_first, pair), 3)
         copy("/etc/nginx/", target)
-        found[f"check of {size:,}"] = (
-            work.repeat(lambda: copy("/etc/nginx/", target)),
-            work.repeat(lambda: copy("--checksum", "/etc/nginx/", target)),
-        )
+        found[f"check of {size:,}"] = work.repeat(partial(copy, "/etc/nginx/", target))
+        full = partial(copy, "--checksum", "/etc/nginx/", target)
+        found[f"full check of {size:,}"] = work.repeat(full)
     return found
 
 
@@ -111,18 +113,10 @@ def _first(pair: Cluster) -> float:
     return work.timed(pair.a, "rsync", "-a", "/etc/nginx/", f"root@{pair.b.address}:/etc/nginx/")
 
 
-def _compare(
-    own: dict[str, list[float]], others: dict[str, tuple[list[float], list[float]]]
-) -> list[Line]:
-    return [_row(what, times, *others.get(what, ([], []))) for what, times in own.items()]
-
-
-def _row(
-    what: str, own: Sequence[float], other: Sequence[float], checksum: Sequence[float]
-) -> Line:
+def _row(what: str, own: Sequence[float], other: Sequence[float]) -> Line:
     ratio = f"{median(own) / median(other):.2f}x" if other else ""
     aim = AIMS.get(what.partition(" ")[0], "")
-    return what, _shown(own), _shown(other), _shown(checksum), ratio, aim
+    return what, _shown(own), _shown(other), ratio, aim
 
 
 def _shown(seconds: Sequence[float]) -> str:

@@ -47,13 +47,15 @@ async def reload(
     master: int,
     emergencies: Emergencies,
     *,
+    overlap: bool = False,
     timeout: float = RELOADED_WITHIN,
     proc: Path = workers.PROC,
 ) -> str:
     """Make nginx read its configuration again; return why that failed, empty once it serves.
 
-    It serves when workers run that were not there before; the earlier ones get 100 ms more. After a
-    failure these go on with the earlier configuration.
+    It serves when workers run that were not there before and none of the earlier ones accepts any
+    more; with `overlap` the first is enough, the other follows after the 100 ms that nginx gives
+    them. After a failure the earlier ones go on with the earlier configuration.
     """
     before, mark = workers.serving(master, proc), emergencies.mark
     try:
@@ -67,8 +69,11 @@ async def reload(
         complaints = emergencies.since(mark)
         if complaints and _final(complaints):
             return complaints[0]
-        if workers.serving(master, proc) - before:
+        now = workers.serving(master, proc)
+        if now - before and (overlap or not now & before):
             return ""
+    if workers.serving(master, proc) - before:
+        return ""  # an earlier worker is stuck; that is not for the configuration to answer
     return next(iter(emergencies.since(mark)), f"no worker with it after {timeout:g} s")
 
 
