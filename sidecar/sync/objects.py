@@ -12,7 +12,8 @@ import shutil
 import stat
 import tempfile
 import time
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from io import BufferedReader, BytesIO
 from pathlib import Path
@@ -26,6 +27,9 @@ MODE: Final = 0o600
 """Mode of all files of the history: among them are private keys."""
 
 log = logging.getLogger("history")
+
+WRITERS: Final = 8
+"""Threads that wait for the disk."""
 
 _CHUNK: Final = 1024 * 1024
 
@@ -89,12 +93,7 @@ class Objects:
                 (place / str(number), *_copy(source, place / str(number)))
                 for number, source in enumerate(sources)
             ]
-            with keeping():
-                for copy, digest, size in copies:  # all are written: fsync one by one has no wait
-                    if self.has(digest, size):
-                        os.utime(self._path(digest))  # in use again: not to be pruned now
-                    else:
-                        move_in(copy, self._path(digest))
+            self._take_in(copies)
         return tuple(digest for _, digest, _ in copies)
 
     def has(self, digest: str, size: int | None = None) -> bool:
@@ -135,19 +134,18 @@ class Objects:
             set_aside(self._path(digest), "its content has another hash")
         return found == digest
 
-    def adopt(self, file: Path) -> bool:
-        """Move a fetched file here and return whether it is what its name says; else remove it."""
+    def adopt(self, fetched: Iterable[Path]) -> frozenset[str]:
+        """Move fetched files here and return their names; remove what is not what its name says."""
+        right = []
         with keeping():
-            if not (is_id(file.name) and _is_content_of(file)):
-                log.warning("a peer sent something else as object %r: removed", file.name)
-                file.unlink()
-                return False
-            if self.has(file.name, file.stat().st_size):
-                os.utime(self._path(file.name))
-                file.unlink()
-            else:
-                move_in(file, self._path(file.name))
-            return True
+            for file in fetched:
+                if is_id(file.name) and _is_content_of(file):
+                    right.append((file, file.name, file.stat().st_size))
+                else:
+                    log.warning("a peer sent something else as object %r: removed", file.name)
+                    file.unlink()
+        self._take_in(right)
+        return frozenset(digest for _, digest, _ in right)
 
     def prune(self, needed: Collection[str], *, before: float) -> None:
         """Remove what is neither needed nor younger than `before` (unix time).
@@ -165,6 +163,20 @@ class Objects:
         """Make sure that all objects are found again after a power loss."""
         with keeping():
             files.sync_directory(self._directory)
+
+    def _take_in(self, verified: Sequence[tuple[Path, str, int]]) -> None:
+        """Move files here, given with digest and size; of those that are here, renew the age."""
+        new = []
+        with keeping():
+            for file, digest, size in verified:
+                if self.has(digest, size):
+                    os.utime(self._path(digest))  # in use again: not to be pruned now
+                    file.unlink()
+                else:
+                    new.append((file, self._path(digest)))
+            with ThreadPoolExecutor(WRITERS) as pool:  # file systems write what waits together
+                for done in [pool.submit(move_in, *move) for move in new]:
+                    done.result()
 
     def _path(self, digest: str) -> Path:
         if not is_id(digest):

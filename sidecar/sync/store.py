@@ -211,8 +211,7 @@ class History:
         removed and logged.
         """
         with self._lock, keeping():
-            arrived = _listing(incoming / "objects")
-            right = {path.name for path in arrived if self._objects.adopt(path)}
+            right = self._objects.adopt(_listing(incoming / "objects"))
             self._objects.sync()
             fetched = {path.name: _fetched(path) for path in _listing(incoming / "snapshots")}
             parents = {name: header.parents for name, header in fetched.items() if header}
