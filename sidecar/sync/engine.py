@@ -10,17 +10,17 @@ import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
 from ipaddress import ip_address
 from typing import Final
 
 from sidecar.core.backoff import Backoff
-from sidecar.core.guard import Rules, guard, is_stock
+from sidecar.core.change import printable
+from sidecar.core.guard import Rules
 from sidecar.core.reconcile import Facts, FastForward, Fetch, Join, Plan, join, reconcile
-from sidecar.core.snapshot import Snapshot, Tree
 from sidecar.core.sync import Hold, SyncReport
 from sidecar.errors import RefusedError, SidecarError
 from sidecar.sync.decisions import Decisions
+from sidecar.sync.drafts import Drafts
 from sidecar.sync.peers import Peers
 from sidecar.sync.served import Served
 from sidecar.sync.store import History
@@ -31,24 +31,13 @@ log = logging.getLogger("sync")
 
 BUSY_PAUSE: Final = 0.5
 BUSY_TRIES: Final = 10
-SOAK_STEP: Final = 0.1
+BUSY_SHOWN: Final = 10.0
+"""Seconds without a look at rest after which somebody has to know."""
+
 RETRY: Final = Backoff(first=5.0, most=300.0, jitter=0.0)
 """Pace at which all that failed is tried again: a peer, a snapshot, a draft."""
 
 PRUNE_EVERY: Final = 600.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Draft:
-    """What is written here and not accepted."""
-
-    tree: Tree = field(default_factory=dict)
-    paths: tuple[str, ...] = ()
-    hold: Hold | None = None
-    error: str = ""
-    failures: int = 0
-    retry: float = 0.0
-    """Monotonic time from which the same tree is tried again."""
 
 
 class Engine:
@@ -73,17 +62,19 @@ class Engine:
     ) -> None:
         self._workspace, self._rules = workspace, rules
         self._transfer, self._served = transfer, served
-        self._node, self._soak, self._keep = node, soak, keep
+        self._keep = keep
         self._on_change = on_change
         self._wake, self._full = asyncio.Event(), True
         self._turn = asyncio.Lock()
         self._pruned = time.monotonic()
         self._peers = Peers(RETRY)
         self._decisions = Decisions(workspace.history.directory, RETRY)
-        self._draft = Draft()
+        self._drafts = Drafts(
+            workspace, rules, served, self._decisions, node=node, soak=soak, pace=RETRY
+        )
         self._plan = Plan()
-        self._refused: tuple[Hold, ...] = ()
-        self._failed: tuple[Hold, ...] = ()
+        self._stuck: tuple[Hold, ...] = ()
+        self._busy_since: float | None = None
         self._duration = 0.0
         self.head = workspace.history.head()
         self.settled = asyncio.Event()
@@ -112,8 +103,9 @@ class Engine:
                 async with self._turn:
                     try:
                         pause = await self._pass()
-                    except BusyError:
+                    except BusyError as error:
                         pause = BUSY_PAUSE
+                        self._note_busy(error.path)
                 with suppress(TimeoutError):
                     async with asyncio.timeout(pause):
                         await self._wake.wait()
@@ -124,7 +116,7 @@ class Engine:
         """Make a pass now, for somebody who waits for it; try again what failed."""
         async with self._turn:
             self._peers.forgive()
-            self._draft = replace(self._draft, retry=0.0)
+            self._drafts.forgive()
             await asyncio.to_thread(self._decisions.forgive)
             for _ in range(BUSY_TRIES):
                 try:
@@ -138,7 +130,7 @@ class Engine:
     async def release(self) -> Hold | None:
         """Let pass, for good, what a guard holds; return that."""
         async with self._turn:
-            held = self._draft.hold
+            held = self._drafts.held
             if held is not None:
                 await asyncio.to_thread(self._decisions.release, [held.release])
         self.wake()
@@ -166,15 +158,14 @@ class Engine:
 
     def report(self, next_check: float) -> SyncReport:
         """Return how things stand."""
-        drafts = (self._draft.hold,) if self._draft.hold else ()
         rejected = self._decisions.state.rejected
         return SyncReport(
             paths=self._rules.roots,
             head=self.head,
-            draft=self._draft.paths,
-            draft_error=self._draft.error,
+            draft=self._drafts.paths,
+            draft_error=self._drafts.error,
             rejected={name: rejection.reason for name, rejection in rejected.items()},
-            holds=(*self._failed, *self._refused, *drafts, *self._plan.holds),
+            holds=(*self._stuck, *self._drafts.holds, *self._plan.holds),
             peers=self._peers.report(self.head),
             last_duration=self._duration,
             next_check=next_check,
@@ -191,12 +182,9 @@ class Engine:
             await self._follow(await self._accept(await self._look()))
             await self._prune()
         except SidecarError as error:
-            failed = (Hold(reason="failed", message=error.message, hint=error.hint),)
-            if failed != self._failed:
-                log.error("%s", error)  # noqa: TRY400 # its text says it all
-            self._failed = failed
+            self._note_stuck(Hold(reason="failed", message=error.message, hint=error.hint))
             return RETRY.first
-        self._failed = ()
+        self._stuck, self._busy_since = (), None
         self._set_head()
         if not self._wake.is_set():
             self.settled.set()
@@ -218,50 +206,12 @@ class Engine:
 
     async def _accept(self, look: Look) -> Look:
         """Make a snapshot of what is written here, if that serves well; return what is then."""
-        self._refused = tuple(
-            Hold(reason="refused", message=f"{refusal.path}: {refusal.cause}", hint=refusal.hint)
-            for refusal in look.refused
-        )
-        before, self._draft = self._draft, Draft()
-        if look.refused or not look.draft:
-            return look
-        if look.head is None and is_stock(look.live, self._rules):
-            return look
-        again = before.tree == look.live
-        if again and time.monotonic() < before.retry:
-            self._draft = before
-            return look
-        self._draft = Draft(
-            tree=look.live,
-            paths=tuple(change.path for change in look.draft),
-            hold=guard(look.base, look.live, self._rules, self._decisions.state.released),
-        )
-        if self._draft.hold:
-            return look
-        if error := await self._serve_well():
-            failures = before.failures + 1 if again else 1
-            retry = time.monotonic() + RETRY.delay(failures + 1, 0.0)
-            self._draft = replace(self._draft, error=error, failures=failures, retry=retry)
-            return look
-        if (await self._workspace.look()).live != look.live:
-            raise BusyError
-        look = await self._workspace.keep(look, self._node, time.time())
-        await asyncio.to_thread(self._history.set_head, look.head)
-        self._draft = Draft()
-        self._set_head()
-        await asyncio.to_thread(self._decisions.forgive)
-        return look
-
-    async def _serve_well(self) -> str:
-        """Serve what lies in the folders for the time of the soak; return why that did not work."""
-        if error := await self._served.try_own():
-            return error
-        deadline = time.monotonic() + self._soak
-        while time.monotonic() < deadline:
-            await asyncio.sleep(SOAK_STEP)
-            if error := self._served.well():
-                return error
-        return ""
+        accepted = await self._drafts.accept(look)
+        if accepted is not look:
+            await asyncio.to_thread(self._history.set_head, accepted.head)
+            self._set_head()
+            await asyncio.to_thread(self._decisions.forgive)
+        return accepted
 
     async def _follow(self, look: Look) -> None:
         """Do step after step until there is none; the first failure of a peer ends its turn."""
@@ -331,11 +281,11 @@ class Engine:
             log.error("snapshot %s is refused here: %s", name[:12], reason)  # noqa: TRY400
             return
         log.info("took over %s from %s: %s", name[:12], snapshot.node, snapshot.summary)
-        self._draft = Draft()
+        self._drafts.clear()
         await asyncio.to_thread(self._decisions.forgive)
 
     def _join(self, parents: tuple[str, ...]) -> None:
-        united: Snapshot = join({name: self._history.get(name) for name in parents})
+        united = join({name: self._history.get(name) for name in parents})
         self._history.set_head(self._history.add(united))
 
     def _until_retry(self, took: float) -> float | None:
@@ -344,9 +294,8 @@ class Engine:
         What was due before the pass that `took` so long has had its turn, or nobody has it now.
         """
         now = time.time()
-        waits = [*self._peers.waits()]
+        waits = [*self._peers.waits(), *self._drafts.waits()]
         waits += [one.retry - now for one in self._decisions.state.rejected.values()]
-        waits += [self._draft.retry - time.monotonic()] if self._draft.error else []
         return max(0.1, min(waits)) if (waits := [wait for wait in waits if wait > -took]) else None
 
     def _set_head(self) -> None:
@@ -355,6 +304,24 @@ class Engine:
             log.info("head is %s", head[:12] if head else "gone")
             self.head = head
             self._on_change()
+
+    def _note_busy(self, path: str) -> None:
+        """Say so where the folders never rest, e.g. since a log is written there."""
+        now = time.monotonic()
+        self._busy_since = self._busy_since or now
+        if now - self._busy_since < BUSY_SHOWN:
+            return
+        root = next((one for one in self._rules.roots if path.startswith(f"{one}/")), path)
+        relative = printable(path.removeprefix(root))
+        leave_out = f", or leave it out: HA_SYNC_EXCLUDE={relative}" if relative else ""
+        message = f"{printable(path)} changes all the time: no state of the folders can be kept"
+        hint = f"keep what changes all the time in another place{leave_out}"
+        self._note_stuck(Hold(reason="busy", message=message, hint=hint))
+
+    def _note_stuck(self, hold: Hold) -> None:
+        if (hold,) != self._stuck:
+            log.error("%s; %s", hold.message, hold.hint)
+        self._stuck = (hold,)
 
     async def _prune(self) -> None:
         if time.monotonic() - self._pruned < PRUNE_EVERY:

@@ -11,7 +11,10 @@ from sidecar.errors import SidecarError
 
 
 class Peers:
-    """Given: the pace at which a pull that failed is tried again."""
+    """Remembers what the links show and what pulls brought.
+
+    Given: the pace at which a pull that failed is tried again.
+    """
 
     def __init__(self, pace: Backoff) -> None:
         self._pace = pace

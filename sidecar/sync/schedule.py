@@ -53,6 +53,7 @@ class Schedule:
     async def runs(self) -> AsyncGenerator[None]:
         """Give an item whenever a run is due; however many were missed, they are one."""
         while True:
+            self._last = min(self._last, time.time())  # the clock may have been wrong, and ahead
             wait = self.next - time.time()
             if wait > 0:
                 await asyncio.sleep(min(wait, LONGEST_SLEEP))

@@ -21,7 +21,11 @@ log = logging.getLogger("sync")
 
 
 class BusyError(Exception):
-    """The folders changed while they were looked at: look again."""
+    """The folders changed while they were looked at, at `path` among others: look again."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__(path)
+        self.path = path
 
 
 class RefusedByServiceError(SidecarError):
@@ -124,8 +128,9 @@ class Workspace:
             after=name,
         )
         async with served.files:
-            if isinstance(await asyncio.to_thread(change.write), Moved):
-                raise BusyError
+            written = await asyncio.to_thread(change.write)
+            if isinstance(written, Moved):
+                raise BusyError(written.path)
             try:
                 reason = await served.try_peers()
             except BaseException:
@@ -145,7 +150,7 @@ class Workspace:
         known = {} if full else self._known
         found = scan(self.roots, exclude=self._exclude, known=known)
         if found.busy:
-            raise BusyError
+            raise BusyError(found.busy)
         self._known = found.known
         head = self.history.head()
         snapshot = self._decoded(head) if head else None
@@ -167,10 +172,11 @@ class Workspace:
     def _keep(self, draft: Sequence[Change], snapshot: Snapshot) -> str:
         new = {path: one for path, one in _contents(draft).items() if not self.history.has(one)}
         try:
-            if self.history.put_all(map(Path, new)) != tuple(new.values()):
-                raise BusyError
+            kept = dict(zip(new, self.history.put_all(map(Path, new)), strict=True))
         except OSError as error:
-            raise BusyError from error
+            raise BusyError(str(error.filename)) from error
+        if kept != new:
+            raise BusyError(min(path for path in new if kept[path] != new[path]))
         name = self.history.add(snapshot)
         self._head = name, snapshot
         return name

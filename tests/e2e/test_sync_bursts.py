@@ -116,3 +116,16 @@ def test_a_checkout_of_another_branch_arrives_whole(synced: Cluster) -> None:
         wanted = synced.a.inside.tree()
         assert synced.wait_in_sync(within=30) == wanted
         assert 1 <= len(made_since(before, synced.b)) <= 2
+
+
+def test_a_file_that_changes_all_the_time_is_named_until_it_rests(synced: Cluster) -> None:
+    pid = synced.a.folder.sh('(while :; do echo line >>busy.log; done) >/dev/null & echo "$!"')
+    try:
+        sites.wait_reason(synced.a, "busy", "busy.log", "HA_SYNC_EXCLUDE", within=30)
+        synced.a.folder.write("conf.d/busy.conf", sites.site("busy.test", "busy"))
+        sites.wait_served("busy.test", "busy", synced.a)
+    finally:
+        synced.a.folder.sh('kill "$1"', pid.strip())
+    sites.wait_served("busy.test", "busy", synced.b)
+    synced.a.folder.remove("busy.log", "conf.d/busy.conf")
+    synced.wait_in_sync()

@@ -216,7 +216,7 @@ async def test_who_asks_for_a_check_gets_one_or_hears_that_the_folders_change(
     node: Node, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(engine, "BUSY_PAUSE", 0.0)
-    looks = iter([BusyError()] * BUSY_TRIES)
+    looks = iter([BusyError("/x")] * BUSY_TRIES)
     look = node.engine._workspace.look
 
     async def look_busy(*, full: bool = False) -> Look:
@@ -227,7 +227,7 @@ async def test_who_asks_for_a_check_gets_one_or_hears_that_the_folders_change(
     monkeypatch.setattr(node.engine._workspace, "look", look_busy)
     with pytest.raises(RefusedError, match="the folders are changing"):
         await node.engine.once()
-    looks = iter([BusyError()])
+    looks = iter([BusyError("/x")])
     await node.engine.once()
     assert node.engine.head is not None
 

@@ -1,8 +1,9 @@
 """The schedule of the full check: cron's slots, one run for all that were missed."""
 
+import asyncio
 import json
 import time
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -66,3 +67,12 @@ def test_a_damaged_memory_counts_as_none(tmp_path: Path) -> None:
     memory = tmp_path / "schedule.json"
     memory.write_text("not JSON")
     assert Schedule("0 * * * *", UTC, memory, share=0.0).next > time.time()
+
+
+async def test_a_clock_that_was_ahead_does_not_stop_the_runs(tmp_path: Path) -> None:
+    memory = tmp_path / "schedule.json"
+    memory.write_text(json.dumps({"format": 1, "last": time.time() + 7 * 86400}))
+    schedule = Schedule("0 * * * *", UTC, memory, share=0.0)
+    with suppress(TimeoutError):
+        await asyncio.wait_for(anext(schedule.runs()), 0.01)
+    assert schedule.next <= time.time() + 3600

@@ -1,0 +1,58 @@
+"""What looks like an accident waits for a word of a person, given once for all nodes."""
+
+from typing import Final
+
+import pytest
+
+from tests.cluster.cluster import Cluster
+from tests.cluster.wait import always
+from tests.e2e import sites
+
+MANY: Final = "many"
+_MAKE: Final = 'mkdir -p "$1"; for number in $(seq 30); do echo "$number" >"$1/$number.txt"; done'
+
+
+@pytest.fixture
+def full(synced: Cluster) -> tuple[Cluster, str]:
+    """A pair with many files, and the snapshot before they came."""
+    synced.a.folder.remove(MANY)
+    synced.a.ha("sync")
+    if synced.a.sync()["holds"]:
+        synced.a.ha("sync", "release")
+    synced.wait_in_sync()
+    before = synced.a.sync()["head"]
+    synced.a.folder.sh(_MAKE, MANY)
+    sites.wait_accepted(synced.a, before)
+    synced.wait_in_sync()
+    return synced, before
+
+
+def test_many_deletes_are_held_where_they_were_made_until_they_are_released(
+    full: tuple[Cluster, str],
+) -> None:
+    pair, _ = full
+    before = pair.b.inside.tree()
+    pair.a.folder.remove(MANY)
+    sites.wait_reason(pair.a, "mass-delete", "30 of", "ha sync release")
+    always("the peer has all", pair.b.inside.tree, lambda tree: tree == before, during=2)
+    assert pair.a.ha("sync", "release").stdout.startswith("released (mass-delete)")
+    assert MANY not in pair.wait_in_sync()
+    assert pair.a.ha("sync", "release", check=False).returncode == 1
+
+
+def test_what_is_held_can_be_brought_back(full: tuple[Cluster, str]) -> None:
+    pair, _ = full
+    before = pair.b.inside.tree()
+    pair.a.folder.remove(MANY)
+    sites.wait_reason(pair.a, "mass-delete")
+    pair.a.ha("rollback", "head")
+    assert pair.wait_in_sync() == before
+
+
+def test_a_rollback_that_deletes_much_is_a_word_that_counts_everywhere(
+    full: tuple[Cluster, str],
+) -> None:
+    pair, before = full
+    pair.b.ha("rollback", before)
+    assert MANY not in pair.wait_in_sync()
+    assert not pair.a.sync()["holds"]
