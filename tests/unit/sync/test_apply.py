@@ -1,117 +1,16 @@
-import contextlib
-import itertools
-import os
 import stat
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from sidecar.core.snapshot import Tree
 from sidecar.errors import SidecarError
 from sidecar.host.rename import Place, Renamer
-from sidecar.sync.apply import Applied, Apply, Moved
-from sidecar.sync.objects import Objects
-from sidecar.sync.recover import Recovery, forget, recover
+from sidecar.sync.apply import Applied, Moved
+from sidecar.sync.recover import forget
+from tests.unit.sync.applying import CrashError, World, all_the_way, crash_at, crash_on, one_more
 from tests.unit.sync.folder import Spec, look, make, told
-
-OLD: Spec = {
-    "nginx.conf": "old",
-    "key": ("secret", 0o600),
-    "mode": "same",
-    "link": "-> nginx.conf",
-    "link-to-file": "-> nginx.conf",
-    "gone": "gone",
-    "gone-link": "-> gone",
-    "gone.d/deep/file": "deep",
-    "kept.d/a": "a",
-    "kept.d/b": "b",
-    "file-to-dir": "file",
-    "dir-to-file/deep/x": "x",
-    "dir-to-file/y": "-> z",
-    "dir-to-link/x": "x",
-    "empty-to-file": None,
-    "mode.d": None,
-}
-NEW: Spec = {
-    "nginx.conf": "new",
-    "key": ("SECRET", 0o600),
-    "mode": ("same", 0o600),
-    "link": "-> key",
-    "link-to-file": ("now a file", 0o640),
-    "new": "new",
-    "new-link": "-> nowhere/at/all",
-    "new.d/deep/file": "deep",
-    "new.d/empty": None,
-    "kept.d/a": "A",
-    "kept.d/c": "c",
-    "file-to-dir/deep/x": "x",
-    "dir-to-file": "file",
-    "dir-to-link": "-> kept.d",
-    "empty-to-file": "full",
-    "mode.d": None,
-}
-
-
-class CrashError(BaseException):
-    """The power fails."""
-
-
-def crash_at(number: int) -> Callable[[str], None]:
-    count = itertools.count()
-
-    def checkpoint(_name: str) -> None:
-        if next(count) == number:
-            raise CrashError
-
-    return checkpoint
-
-
-class World:
-    """A root, a wanted tree, a store."""
-
-    def __init__(self, directory: Path, old: Spec = OLD, new: Spec = NEW) -> None:
-        self.root = directory / "live"
-        self.directory = directory
-        (directory / "objects").mkdir()
-        self.objects = Objects(directory / "objects")
-        self.wanted = self._wanted(new)
-        make(self.root, old)
-        if "mode.d" in old:
-            (self.root / "mode.d").chmod(0o700)
-        self.current = look(self.root)
-        self.old = told(self.root)
-
-    def apply(self, checkpoint: Callable[[str], None] = lambda _: None) -> Apply:
-        return Apply(
-            self.current,
-            self.wanted,
-            roots=(str(self.root),),
-            objects=self.objects,
-            journal=self.directory,
-            before="b" * 64,
-            after="a" * 64,
-            renamer=self.renamer,
-            checkpoint=checkpoint,
-        )
-
-    renamer = Renamer()
-
-    def recover(self, checkpoint: Callable[[str], None] = lambda _: None) -> Recovery | None:
-        return recover(self.directory, self.objects, renamer=self.renamer, checkpoint=checkpoint)
-
-    def _wanted(self, new: Spec) -> Tree:
-        """Make the wanted tree, keep its files as objects, and take it away again."""
-        make(self.root, new)
-        tree = look(self.root)
-        self.new = told(self.root)
-        for path, entry in tree.items():
-            if entry.digest:
-                self.objects.put(Path(path))
-        self.root.rename(self.directory / "wanted")
-        return tree
 
 
 @pytest.fixture(params=[True, False], ids=["exchange", "by-hand"])
@@ -119,12 +18,6 @@ def world(request: pytest.FixtureRequest, tmp_path: Path) -> World:
     made = World(tmp_path)
     made.renamer = Renamer(native=request.param)
     return made
-
-
-def all_the_way(change: Apply) -> None:
-    assert isinstance(change.write(), Applied)
-    change.commit()
-    change.finish()
 
 
 def test_the_live_tree_becomes_the_wanted_one(world: World) -> None:
@@ -164,91 +57,6 @@ def test_temporary_files_are_never_scanned(world: World) -> None:
     world.apply().write()
     assert any(name.startswith(".ha-") for name in told(world.root))
     assert look(world.root) == world.wanted
-
-
-def checkpoints(directory: Path, native: bool) -> list[str]:
-    directory.mkdir()
-    world = World(directory)
-    world.renamer = Renamer(native=native)
-    names: list[str] = []
-    all_the_way(world.apply(names.append))
-    return names
-
-
-@pytest.mark.parametrize("native", [True, False])
-def test_after_a_crash_anywhere_the_tree_is_the_old_or_the_new_one(
-    tmp_path: Path, native: bool
-) -> None:
-    names = checkpoints(tmp_path / "names", native)
-    for number, name in enumerate(names):
-        world = World(one_more(tmp_path))
-        world.renamer = Renamer(native=native)
-        with pytest.raises(CrashError):
-            all_the_way(world.apply(crash_at(number)))
-        done = names.index("done") <= number
-        recovery = world.recover()
-        if name == "finished":
-            assert recovery is None
-        else:
-            assert recovery == Recovery(done=done, before="b" * 64, after="a" * 64)
-        assert told(world.root) == (world.new if done else world.old), name
-        forget(world.directory)
-        assert world.recover() is None
-
-
-def test_a_recovery_may_crash_as_well(tmp_path: Path) -> None:
-    names = checkpoints(tmp_path / "names", native=True)
-    for first in range(0, len(names), 11):
-        done = names.index("done") <= first
-        for second in itertools.count(0, 7):
-            world = World(one_more(tmp_path))
-            with pytest.raises(CrashError):
-                all_the_way(world.apply(crash_at(first)))
-            try:
-                world.recover(crash_at(second))
-            except CrashError:
-                world.recover()
-                assert told(world.root) == (world.new if done else world.old)
-            else:
-                break
-
-
-_numbers = itertools.count()
-
-
-def one_more(directory: Path) -> Path:
-    path = directory / str(next(_numbers))
-    path.mkdir()
-    return path
-
-
-def test_a_crash_between_the_renames_of_an_exchange_is_repaired(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    rename = os.rename
-    for number in range(30):
-        world = World(one_more(tmp_path))
-        world.renamer = Renamer(native=False)
-        count = itertools.count()
-
-        def failing(
-            source: str,
-            target: str,
-            *,
-            src_dir_fd: int,
-            dst_dir_fd: int,
-            count: Iterator[int] = count,
-            number: int = number,
-        ) -> None:
-            if next(count) == number:
-                raise CrashError
-            rename(source, target, src_dir_fd=src_dir_fd, dst_dir_fd=dst_dir_fd)
-
-        with monkeypatch.context() as patch, contextlib.suppress(CrashError):
-            patch.setattr("sidecar.host.rename.os.rename", failing)
-            world.apply().write()
-        world.recover()
-        assert told(world.root) == world.old
 
 
 class TestSomebodyEdits:
@@ -384,14 +192,6 @@ class TestTemporaryFiles:
         forget(world.directory)
         all_the_way(world.apply())
         assert told(world.root) == world.new
-
-
-def crash_on(name: str) -> Callable[[str], None]:
-    def checkpoint(here: str) -> None:
-        if here == name:
-            raise CrashError
-
-    return checkpoint
 
 
 class TestUnsynced:
