@@ -5,7 +5,6 @@ An unmounted volume looks like a set whose files were all deleted, and an empty 
 guard there, or a person's word, which counts everywhere.
 """
 
-from collections.abc import Collection
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Final
@@ -38,11 +37,11 @@ def is_stock(tree: Tree, rules: Rules) -> bool:
     return not _written(tree, rules)
 
 
-def guard(before: Tree, after: Tree, rules: Rules, released: Collection[str] = ()) -> Hold | None:
+def guard(before: Tree, after: Tree, rules: Rules, released: str = "") -> Hold | None:
     """Return why `after` must not follow `before` without a person's word; None if it may.
 
     A set became empty (each root counts for itself: it may be a volume of its own), a needed file
-    is gone, or many files are. Stock files may go. `released` are the fingerprints of trees that a
+    is gone, or many files are. Stock files may go. `released` is the fingerprint of the tree that a
     person has let pass.
     """
     if before.keys() <= after.keys():
@@ -52,7 +51,7 @@ def guard(before: Tree, after: Tree, rules: Rules, released: Collection[str] = (
     if reason is None:
         return None
     release = fingerprint(after)
-    if release in released:
+    if release == released:
         return None
     code, message = reason
     return Hold(

@@ -2,7 +2,7 @@
 
 import json
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
@@ -13,9 +13,6 @@ from sidecar.host import files
 from sidecar.sync.objects import MODE, keeping
 
 FORMAT: Final = 1
-
-MAX_RELEASED: Final = 100
-"""Of the newest releases; an older one has long done its work."""
 
 log = logging.getLogger("history")
 
@@ -37,8 +34,8 @@ class State:
 
     rejected: Mapping[str, Rejection] = field(default_factory=dict)
     """By id of the snapshot."""
-    released: tuple[str, ...] = ()
-    """Fingerprints of trees that may pass the guards."""
+    released: str = ""
+    """Fingerprint of the tree that may pass the guards."""
 
 
 class Decisions:
@@ -63,14 +60,18 @@ class Decisions:
         )
 
     def forgive(self) -> None:
-        """Forget what was rejected: things are others now."""
+        """Try again what was rejected."""
         if self.state.rejected:
             self._write(replace(self.state, rejected={}))
 
-    def release(self, fingerprints: Iterable[str]) -> None:
-        """Let trees pass the guards, for good."""
-        released = dict.fromkeys((*self.state.released, *fingerprints))
-        self._write(replace(self.state, released=tuple(released)[-MAX_RELEASED:]))
+    def release(self, fingerprint: str) -> None:
+        """Let a tree pass the guards, once."""
+        self._write(replace(self.state, released=fingerprint))
+
+    def forget(self) -> None:
+        """Start anew: the head is another now."""
+        if self.state != State():
+            self._write(State())
 
     def _write(self, state: State) -> None:
         text = json.dumps({"format": FORMAT, **to_plain(state)}, indent=2, sort_keys=True)

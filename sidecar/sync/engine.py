@@ -128,11 +128,11 @@ class Engine:
         raise _busy("cannot sync")
 
     async def release(self) -> Hold | None:
-        """Let pass, for good, what a guard holds; return that."""
+        """Let pass what a guard holds; return that."""
         async with self._turn:
             held = self._drafts.held
             if held is not None:
-                await asyncio.to_thread(self._decisions.release, [held.release])
+                await asyncio.to_thread(self._decisions.release, held.release)
         self.wake()
         return held
 
@@ -152,6 +152,7 @@ class Engine:
                 result = await work(await self._workspace.look())
             except BusyError:
                 raise _busy("cannot do that") from None
+            await asyncio.to_thread(self._decisions.forget)
             self._set_head()
         self.wake()
         return result
@@ -210,7 +211,7 @@ class Engine:
         if accepted is not look:
             await asyncio.to_thread(self._history.set_head, accepted.head)
             self._set_head()
-            await asyncio.to_thread(self._decisions.forgive)
+            await asyncio.to_thread(self._decisions.forget)
         return accepted
 
     async def _follow(self, look: Look) -> None:
@@ -282,7 +283,7 @@ class Engine:
             return
         log.info("took over %s from %s: %s", name[:12], snapshot.node, snapshot.summary)
         self._drafts.clear()
-        await asyncio.to_thread(self._decisions.forgive)
+        await asyncio.to_thread(self._decisions.forget)
 
     def _join(self, parents: tuple[str, ...]) -> None:
         united = join({name: self._history.get(name) for name in parents})

@@ -13,7 +13,6 @@ import stat
 import tempfile
 import time
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from io import BufferedReader, BytesIO
 from pathlib import Path
@@ -22,14 +21,12 @@ from typing import BinaryIO, Final
 from sidecar.core.snapshot import MAX_BYTES, is_id
 from sidecar.errors import SidecarError
 from sidecar.host import files
+from sidecar.host.parallel import for_each
 
 MODE: Final = 0o600
 """Mode of all files of the history: among them are private keys."""
 
 log = logging.getLogger("history")
-
-WRITERS: Final = 8
-"""Threads that wait for the disk."""
 
 _CHUNK: Final = 1024 * 1024
 
@@ -174,9 +171,7 @@ class Objects:
                     file.unlink()
                 else:
                     new.append((file, self._path(digest)))
-            with ThreadPoolExecutor(WRITERS) as pool:  # file systems write what waits together
-                for done in [pool.submit(move_in, *move) for move in new]:
-                    done.result()
+            for_each(lambda move: move_in(*move), new)
 
     def _path(self, digest: str) -> Path:
         if not is_id(digest):

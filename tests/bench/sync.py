@@ -85,7 +85,7 @@ def _our_checks(pair: Cluster) -> Times:
         work.fill(pair.a, size)
         pair.wait_in_sync(within=300)
         found[f"check of {size:,}"] = work.repeat(partial(check, pair.a))
-        found[f"full check of {size:,}"] = work.repeat(partial(full_check, pair), 3)
+        found[f"full check of {size:,}"] = work.repeat(partial(full_check, pair.a))
         if size == FIRST:
             found[f"first sync of {size:,}"] = work.repeat(partial(first_sync, pair), 3)
     found[f"accept one edit in {size:,}"] = work.repeat(partial(accept, pair))

@@ -54,7 +54,7 @@ def test_guards(before: dict[str, Entry], after: dict[str, Entry], reason: str |
     if hold is not None and reason is not None:
         assert hold.reason.startswith(reason) or hold.reason.endswith("-gone")
         assert "ha sync release" in hold.hint
-        assert guard(before, after, RULES, released={hold.release}) is None
+        assert guard(before, after, RULES, released=hold.release) is None
 
 
 def test_a_release_lets_pass_only_what_was_seen() -> None:
@@ -62,7 +62,7 @@ def test_a_release_lets_pass_only_what_was_seen() -> None:
     assert hold is not None
     assert hold.release == fingerprint(without(30))
     assert hold.message == "30 of 102 files are deleted at once"
-    assert guard(BASE, without(31), RULES, released={hold.release}) is not None
+    assert guard(BASE, without(31), RULES, released=hold.release) is not None
 
 
 def test_a_tree_of_stock_files_or_of_none_holds_nothing_that_a_person_wrote() -> None:
