@@ -25,7 +25,7 @@ SETTLE: Final = 0.5
 """Seconds without a change after which it is told."""
 
 PATIENCE: Final = 5.0
-"""Seconds after which a change is told although there are always more."""
+"""Seconds after which a change is told although there are always more; the last is told again."""
 
 EVERY: Final = 1.0
 """Seconds between two looks; more where a look takes long."""
@@ -61,25 +61,28 @@ _STEP: Final = 0.05
 """Seconds between two questions to the library, whose own answer needs up to two of them."""
 
 
-async def changes(*roots: Path) -> AsyncIterator[None]:
-    """Give one item each time something below `roots` has changed and then been quiet."""
+async def changes(*roots: Path) -> AsyncIterator[float]:
+    """Give an item each time something below `roots` has changed and then been quiet.
+
+    It is the monotonic time before which all of that has happened.
+    """
     while True:
         mute = await asyncio.to_thread(_mute, roots)
         until: Callable[[], bool] = partial(_has_voice, roots)
         if not mute:
             try:
                 async with aclosing(_told(roots)) as told:
-                    async for _ in told:
-                        yield
+                    async for before in told:
+                        yield before
             except (OSError, RuntimeError) as error:  # a limit of inotify raises either
                 mute, until = str(error), _never
-            yield  # what changed in between was not seen
+            yield time.monotonic()  # what changed in between was not seen
         if mute:
             _say_once(", ".join(map(str, roots)), mute)
             async with aclosing(_seen(roots, until)) as seen:
-                async for _ in seen:
-                    yield
-            yield
+                async for before in seen:
+                    yield before
+            yield time.monotonic()
 
 
 def signature(*roots: Path) -> Signature:
@@ -116,23 +119,24 @@ def _never() -> bool:
     return False
 
 
-async def _told(roots: tuple[Path, ...]) -> AsyncGenerator[None]:
+async def _told(roots: tuple[Path, ...]) -> AsyncGenerator[float]:
     """Give the changes that the kernel tells of; end when a root is no longer the one watched."""
     identities = _identities(roots)
-    before = await asyncio.to_thread(signature, *roots)
+    known = await asyncio.to_thread(signature, *roots)
     stop = threading.Event()
     events = _events(roots, stop)
     try:
         await asyncio.to_thread(next, events, None)
         since = 0.0
-        changed = before != await asyncio.to_thread(signature, *roots)
+        changed = known != await asyncio.to_thread(signature, *roots)
+        before = time.monotonic()
         while _identities(roots) == identities:
             now = time.monotonic()
-            if changed and not since:
-                since = now
+            if changed:
+                since, before = since or now, now
             if since and (not changed or now - since >= PATIENCE):
-                since = 0.0
-                yield
+                since = now if changed else 0.0
+                yield before
             changed = bool(await asyncio.to_thread(next, events, None))
     finally:
         stop.set()  # the thread that waits ends within a step
@@ -167,17 +171,18 @@ def _identity(root: Path) -> tuple[int, int] | None:
     return status.st_dev, status.st_ino
 
 
-async def _seen(roots: tuple[Path, ...], until: Callable[[], bool]) -> AsyncGenerator[None]:
+async def _seen(roots: tuple[Path, ...], until: Callable[[], bool]) -> AsyncGenerator[float]:
     """Give the changes that two looks show, until there is a better way."""
     seen = known = await asyncio.to_thread(signature, *roots)
+    before = time.monotonic()
     while not await asyncio.to_thread(until):
         begun = time.monotonic()
         now = await asyncio.to_thread(signature, *roots)
         cost = time.monotonic() - begun
         if now == seen != known:
             known = now
-            yield
-        seen = now
+            yield before
+        seen, before = now, begun + cost
         await asyncio.sleep(max(EVERY, cost / MOST_LOAD))
 
 

@@ -34,8 +34,11 @@ class Reloads(Protocol):
 
     files: asyncio.Lock
 
-    async def serve_current(self, *, overlap: bool = False) -> str:
-        """Reload, verified; with `overlap` the earlier configuration may serve a moment longer."""
+    async def serve_current(self) -> str:
+        """Serve what is there, and nothing else; return why that does not work."""
+
+    async def serve_edit(self) -> str:
+        """Serve what was written; the earlier configuration may serve a moment longer."""
 
 
 class ServedByNginx:
@@ -51,7 +54,7 @@ class ServedByNginx:
 
     async def try_own(self) -> str:
         """Reload; the soak that follows outlasts the overlap."""
-        return await self._nginx.serve_current(overlap=True)
+        return await self._nginx.serve_edit()
 
     async def try_peers(self) -> str:
         """Reload; then it alone is served, as the head says."""

@@ -60,7 +60,9 @@ class Nginx:
         self.files = asyncio.Lock()
         """Held by who changes many files: nginx is not told of half of them."""
         self._served: Signature | None = None
-        """What lay on the disk when nginx last read it."""
+        """What lay on the disk when nginx last read it; None where that was not looked at."""
+        self._read = float("-inf")
+        """Monotonic time at which nginx last began to read what it serves."""
         self.supervisor = Supervisor(
             Program(
                 name="nginx",
@@ -112,11 +114,10 @@ class Nginx:
             self.supervisor.kill()
         return answer.error
 
-    async def serve_current(self, *, overlap: bool = False) -> str:
+    async def serve_current(self) -> str:
         """Make nginx serve what is on disk if it does not yet; return why it does not.
 
-        Whatever goes wrong, nginx goes on with the configuration that it has. With `overlap` it may
-        still do so for a moment beside the new one.
+        Whatever goes wrong, nginx goes on with the configuration that it has.
         """
         async with self._reloading:
             if not await self._wait_for_workers():
@@ -124,10 +125,21 @@ class Nginx:
             found = await asyncio.to_thread(signature, self._paths.nginx)
             if found == self._served and not self._config_error:
                 return ""
-            error = await self._reload(overlap)
+            error = await self._reload()
             if not error:
                 self._served = found
             return error
+
+    async def serve_edit(self) -> str:
+        """Make nginx serve what somebody is known to have written; return why it does not.
+
+        It does not look for what has changed, nor wait until the earlier workers have ended.
+        """
+        async with self._reloading:
+            if not await self._wait_for_workers():
+                return self._config_error or "nginx does not run"
+            self._served = None
+            return await self._reload(overlap=True)
 
     async def watch(self) -> None:
         """Reload whenever something below the configuration directory changes."""
@@ -135,21 +147,23 @@ class Nginx:
             self._settings.sync_on_change and str(self._paths.nginx) in self._settings.sync_paths
         )
         self._certificates = await nginx.certificates(self._paths.nginx)
-        async for _ in changes(self._paths.nginx):
+        async for before in changes(self._paths.nginx):
             await asyncio.sleep(AFTER_SYNC if synced else 0.0)
             async with self.files:
-                if self.supervisor.pid is not None:
+                if self.supervisor.pid is not None and self._read < before:
                     await self.serve_current()
             self._certificates = await nginx.certificates(self._paths.nginx)
 
-    async def _reload(self, overlap: bool) -> str:
+    async def _reload(self, *, overlap: bool = False) -> str:
         self._render()
         error = await nginx.complaint(self._paths.nginx)
         master = self.supervisor.pid
         if master is None:  # it has died since, and its next start tells
             return error or "nginx does not run"
         if not error:
+            begun = time.monotonic()
             error = await nginx.reload(master, self._emergencies, overlap=overlap)
+            self._read = self._read if error else begun
         self._reloads["failure" if error else "success"] += 1
         self._judge(error)
         if not error:
