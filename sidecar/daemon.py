@@ -11,6 +11,7 @@ import os
 import signal
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import AsyncExitStack, suppress
+from pathlib import Path
 from typing import Any, Final
 
 from sidecar import __version__
@@ -115,7 +116,9 @@ class Daemon:
         self._vips = Vips(
             settings.vips, network, role=lambda: self._vrrp.role, on_change=self._wake
         )
-        self._nginx = Nginx(settings, paths, on_change=self._wake) if settings.nginx else None
+        self._nginx = (
+            Nginx(settings, paths, had=self._had, on_change=self._wake) if settings.nginx else None
+        )
         self._health = self._make_health()
         self._node = Node(
             settings,
@@ -295,6 +298,9 @@ class Daemon:
         self._node.peers = self._mesh.peers()
         self._sync.see(self._node.peers)
         self._wake()
+
+    def _had(self, path: Path) -> bool:
+        return self._sync.had(path)
 
     def _on_head(self) -> None:
         self._node.head = self._sync.head

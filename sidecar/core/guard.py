@@ -58,7 +58,7 @@ def guard(before: Tree, after: Tree, rules: Rules, released: str = "") -> Hold |
         reason=code,
         message=message,
         hint="if that is meant, let it pass with `ha sync release`; "
-        "if not, put the files back where they went missing",
+        "if not, mount what is missing, or put it back with `ha rollback head`",
         release=release,
     )
 

@@ -85,7 +85,7 @@ class Apply:
         if self._file.read() is not None:
             raise SidecarError(
                 f"cannot apply snapshot {short(self._journal.after)}: an earlier one has not ended",
-                "restart the container: its start ends it",
+                "it is ended before the next check",
             )
         try:
             return self._write()
@@ -113,7 +113,7 @@ class Apply:
     def revert(self) -> tuple[str, ...]:
         """Put back what was there before; return paths that were edited meanwhile and stay so.
 
-        Raise SidecarError if that fails: then the next start tries it again.
+        Raise SidecarError if that fails: then the next check tries it again.
         """
         return undo(self._file, self._journal, self._objects, self._renamer, self._checkpoint)
 

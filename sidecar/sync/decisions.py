@@ -68,6 +68,18 @@ class Decisions:
         """Let a tree pass the guards, once."""
         self._write(replace(self.state, released=fingerprint))
 
+    def withdraw(self) -> None:
+        """Let nothing pass any more: what was released is no longer there."""
+        if self.state.released:
+            self._write(replace(self.state, released=""))
+
+    def retries(self, now: float) -> Mapping[str, float]:
+        """Return when each rejected snapshot is tried again; a clock may have been ahead."""
+        return {
+            name: one.retry if one.retry <= now + self._pace.most else now
+            for name, one in self.state.rejected.items()
+        }
+
     def forget(self) -> None:
         """Start anew: the head is another now."""
         if self.state != State():

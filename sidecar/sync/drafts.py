@@ -6,13 +6,14 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from sidecar.core.backoff import Backoff
-from sidecar.core.change import different
+from sidecar.core.change import different, printable
 from sidecar.core.guard import Rules, guard, is_stock
-from sidecar.core.snapshot import Tree
+from sidecar.core.snapshot import Tree, fingerprint
 from sidecar.core.sync import Hold
+from sidecar.errors import SidecarError
 from sidecar.sync.decisions import Decisions
 from sidecar.sync.served import Served
-from sidecar.sync.workspace import BusyError, Look, Workspace
+from sidecar.sync.workspace import BusyError, Look, RefusedByServiceError, Workspace
 
 SOAK_STEP: Final = 0.1
 
@@ -88,7 +89,7 @@ class Drafts:
         self._draft = Draft()
 
     async def accept(self, look: Look) -> Look:
-        """Keep what was seen as a snapshot if it serves well; return the look with that as head.
+        """Make what was seen the head if it serves well; return the look with that as head.
 
         Return the same look where there is nothing to accept, or nothing that may be accepted.
         Raise BusyError if somebody goes on writing.
@@ -109,18 +110,43 @@ class Drafts:
         self._draft = Draft(
             tree=look.live,
             paths=tuple(change.path for change in look.draft),
-            hold=guard(look.base, look.live, self._rules, self._decisions.state.released),
+            hold=self._guard(look),
+            failures=before.failures if again else 0,
         )
         if self._draft.hold:
             return look
-        if error := await self._serve_well():
-            failures = before.failures + 1 if again else 1
+        try:
+            return await self._try(look)
+        except SidecarError as error:
+            failures = self._draft.failures + 1
             retry = time.monotonic() + self._pace.delay(failures + 1, 0.0)
-            self._draft = replace(self._draft, error=error, failures=failures, retry=retry)
+            cause = "; ".join(filter(None, (error.message, error.hint)))
+            self._draft = replace(self._draft, error=cause, failures=failures, retry=retry)
             return look
+
+    def _guard(self, look: Look) -> Hold | None:
+        """Return why what was seen must not be accepted without a person's word."""
+        released = self._decisions.state.released
+        hold = guard(look.base, look.live, self._rules, released)
+        left_out = self._workspace.newly_left_out(look.draft)
+        if hold or left_out is None or fingerprint(look.live) == released:
+            return hold
+        return Hold(
+            reason="excluded",
+            message=f"{printable(left_out)} was synced and is left out here now: "
+            "the nodes that do not leave it out would delete it",
+            hint="set HA_SYNC_EXCLUDE alike on every node, then `ha sync release`",
+            release=fingerprint(look.live),
+        )
+
+    async def _try(self, look: Look) -> Look:
+        """Serve what was seen, keep it, make it the head; raise SidecarError if that fails."""
+        if error := await self._serve_well():
+            raise RefusedByServiceError(error)
         if changed := different(look.live, (await self._workspace.look()).live):
             raise BusyError(min(changed))
         kept = await self._workspace.keep(look, self._node, time.time())
+        await asyncio.to_thread(self._workspace.history.set_head, kept.head)
         self.clear()
         return kept
 

@@ -95,6 +95,10 @@ class Engine:
         if self._peers.see(heads):
             self.wake()
 
+    def had(self, path: str) -> bool:
+        """Tell whether the head has that path."""
+        return self.head is not None and path in self._history.get(self.head).tree
+
     async def run(self) -> None:
         """Make passes whenever there is a reason, until cancelled."""
         try:
@@ -120,12 +124,16 @@ class Engine:
             await asyncio.to_thread(self._decisions.forgive)
             for _ in range(BUSY_TRIES):
                 try:
-                    await self._pass()
+                    retry = await self._pass()
                 except BusyError:
                     await asyncio.sleep(BUSY_PAUSE)
                 else:
-                    return
-        raise _busy("cannot sync")
+                    break
+            else:
+                self.wake()
+                raise _busy("cannot sync")
+        if retry is not None:  # `run` may be asleep until somebody edits
+            self.wake()
 
     async def release(self) -> Hold | None:
         """Let pass what a guard holds; return that."""
@@ -149,12 +157,14 @@ class Engine:
         """Do something to the folders between two passes, given what lies in them."""
         async with self._turn:
             try:
+                await self._recover()
                 result = await work(await self._workspace.look())
             except BusyError:
                 raise _busy("cannot do that") from None
+            finally:
+                self.wake()
             await asyncio.to_thread(self._decisions.forget)
             self._set_head()
-        self.wake()
         return result
 
     def report(self, next_check: float) -> SyncReport:
@@ -196,6 +206,9 @@ class Engine:
         async with self._served.files:
             if await asyncio.to_thread(self._workspace.recover):
                 await self._served.try_peers()
+        if self._history.head() != self.head:
+            await asyncio.to_thread(self._decisions.forget)
+            self._set_head()
 
     async def _look(self) -> Look:
         """Look at the folders, at every byte if that is due."""
@@ -209,9 +222,10 @@ class Engine:
         """Make a snapshot of what is written here, if that serves well; return what is then."""
         accepted = await self._drafts.accept(look)
         if accepted is not look:
-            await asyncio.to_thread(self._history.set_head, accepted.head)
             self._set_head()
             await asyncio.to_thread(self._decisions.forget)
+        elif not look.refused and not look.draft:
+            await asyncio.to_thread(self._decisions.withdraw)
         return accepted
 
     async def _follow(self, look: Look) -> None:
@@ -241,7 +255,6 @@ class Engine:
             if (snapshot := self._history.complete(name)) is not None
         }
         own = {look.head: look.snapshot} if look.head and look.snapshot else {}
-        rejected = self._decisions.state.rejected
         facts = Facts(
             now=time.time(),
             head=look.head,
@@ -249,7 +262,7 @@ class Engine:
             graph=graph,
             snapshots={**complete, **own},
             draft=look.draft,
-            rejected={name: rejection.retry for name, rejection in rejected.items()},
+            rejected=self._decisions.retries(time.time()),
         )
         return reconcile(facts, self._rules)
 
@@ -262,6 +275,8 @@ class Engine:
             snapshot = await asyncio.to_thread(self._history.get, name)
             missing = await asyncio.to_thread(self._history.missing, snapshot)
             await self._transfer.fetch_objects(peer, missing)
+            if await asyncio.to_thread(self._history.missing, snapshot):
+                raise SidecarError(f"cannot use snapshot {name[:12]} of {node}: it is not whole")
         except SidecarError as error:
             self._peers.count_failure(node, error)
             log.warning("%s", error)
@@ -296,7 +311,7 @@ class Engine:
         """
         now = time.time()
         waits = [*self._peers.waits(), *self._drafts.waits()]
-        waits += [one.retry - now for one in self._decisions.state.rejected.values()]
+        waits += [retry - now for retry in self._decisions.retries(now).values()]
         return max(0.1, min(waits)) if (waits := [wait for wait in waits if wait > -took]) else None
 
     def _set_head(self) -> None:

@@ -152,9 +152,10 @@ class Objects:
         with keeping():
             remove_old(self._directory, keep=needed, before=before)
 
-    def absent(self, digests: Collection[str]) -> frozenset[str]:
+    def absent(self, digests: Iterable[str]) -> frozenset[str]:
         """Return which objects are not here."""
-        return frozenset(digests) - frozenset(os.listdir(self._directory))  # noqa: PTH208 - fast
+        with keeping():
+            return frozenset(digests) - frozenset(os.listdir(self._directory))  # noqa: PTH208
 
     def sync(self) -> None:
         """Make sure that all objects are found again after a power loss."""

@@ -101,7 +101,7 @@ def undo(
         before = short(journal.before)
         raise SidecarError(
             f"cannot put back {printable(at)} as it was in snapshot {before}: {cause_of(error)}",
-            "it is tried again at the next start of the container",
+            "it is tried again at the next check, and at the start of the container",
         ) from error
     checkpoint("back")
     return tuple(kept)

@@ -59,34 +59,20 @@ class Sync:
             raise RefusedError(f"cannot sync: {self._broken or 'this node is starting'}")
         return self._orders
 
+    def had(self, path: Path) -> bool:
+        """Tell whether the newest snapshot here has that path: then it is not to be made anew."""
+        try:
+            return self._engine is not None and self._engine.had(str(path))
+        except SidecarError:
+            return False
+
     async def open(self) -> None:
         """End an apply that was interrupted, before anything serves the folders."""
         try:
-            workspace = await asyncio.to_thread(self._open)
+            self._set_up(await asyncio.to_thread(self._open))
         except (SidecarError, OSError) as error:
             self._broken = str(error)
             log.error("sync is off: %s", error)  # noqa: TRY400 # its text says it all
-            return
-        settings, node = self._settings, str(self._identity.node)
-        rsync.install(self._paths, workspace.history.directory)
-        self._engine = Engine(
-            workspace,
-            self._rules(),
-            Transfer(
-                self._paths, self._identity, port=settings.link_port, history=workspace.history
-            ),
-            self._served,
-            node=node,
-            soak=settings.sync_soak,
-            keep=settings.sync_keep,
-            on_change=self._on_change,
-        )
-        self._orders = Orders(self._engine, workspace, self._served, node)
-        if settings.sync_schedule is not None:
-            share = self._identity.index / len(settings.nodes)
-            memory = self._paths.state / "schedule.json"
-            zone = ZoneInfo(settings.timezone)
-            self._schedule = Schedule(settings.sync_schedule, zone, memory, share)
 
     async def run(self) -> None:
         """Sync until cancelled."""
@@ -122,6 +108,29 @@ class Sync:
             broken = Hold(reason="off", message=self._broken or "this node is starting")
             return SyncReport(paths=self._settings.sync_paths, holds=(broken,))
         return self._engine.report(self._schedule.next if self._schedule else 0.0)
+
+    def _set_up(self, workspace: Workspace) -> None:
+        settings, node = self._settings, str(self._identity.node)
+        rsync.install(self._paths, workspace.history.directory)
+        engine = Engine(
+            workspace,
+            self._rules(),
+            Transfer(
+                self._paths, self._identity, port=settings.link_port, history=workspace.history
+            ),
+            self._served,
+            node=node,
+            soak=settings.sync_soak,
+            keep=settings.sync_keep,
+            on_change=self._on_change,
+        )
+        self._engine = engine
+        self._orders = Orders(engine, workspace, self._served, node)
+        if settings.sync_schedule is not None:
+            share = self._identity.index / len(settings.nodes)
+            memory = self._paths.state / "schedule.json"
+            zone = ZoneInfo(settings.timezone)
+            self._schedule = Schedule(settings.sync_schedule, zone, memory, share)
 
     def _open(self) -> Workspace:
         exclude = (*DEFAULT_EXCLUDE, *self._settings.sync_exclude)

@@ -107,6 +107,10 @@ class History:
         """Tell whether an object is here and undamaged; a damaged one is set aside."""
         return self._objects.verify(digest)
 
+    def absent(self, digests: Iterable[str]) -> frozenset[str]:
+        """Return which objects are not here; faster than `missing`, which also compares sizes."""
+        return self._objects.absent(digests)
+
     def missing(self, snapshot: Snapshot) -> frozenset[str]:
         """Return the digests of a snapshot's objects that are not here."""
         needed = {
@@ -123,8 +127,7 @@ class History:
         except ValueError as error:
             raise SidecarError(f"cannot keep the snapshot: {error}") from error
         with self._lock:
-            needed = {one.digest for one in snapshot.tree.values() if one.kind is Kind.FILE}
-            if absent := self._objects.absent(needed):
+            if absent := self.absent(one.digest for one in snapshot.tree.values() if one.digest):
                 some = min(absent)[:12]
                 raise SidecarError(f"cannot keep the snapshot: object {some} is not in the history")
             self._objects.sync()

@@ -2,13 +2,13 @@
 
 import asyncio
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from sidecar.core.change import Change, changes, summarise
 from sidecar.core.exclude import excluder
-from sidecar.core.snapshot import Kind, Snapshot, Tree
+from sidecar.core.snapshot import Entry, Kind, Snapshot, Tree
 from sidecar.errors import SidecarError
 from sidecar.sync.apply import Apply, Moved
 from sidecar.sync.recover import forget, recover
@@ -66,11 +66,13 @@ class Workspace:
 
         Taken over, it would be missing from the next look and read as deleted.
         """
-        excluded = excluder(tuple(self._exclude))
-        for path, entry in tree.items():
-            root = next((one for one in self.roots if path.startswith(f"{one}/")), "")
-            if excluded(path.removeprefix(root), entry.kind is Kind.DIRECTORY):
-                return path
+        return next((path for path, entry in tree.items() if self._leaves_out(path, entry)), None)
+
+    def newly_left_out(self, draft: Sequence[Change]) -> str | None:
+        """Return a path that is gone from the tree only since this node leaves it alone now."""
+        for change in draft:
+            if change.new is None and change.old and self._leaves_out(change.path, change.old):
+                return change.path
         return None
 
     def recover(self) -> bool:
@@ -109,7 +111,7 @@ class Workspace:
             time=now,
             summary=summary or summarise(look.draft, self.roots),
         )
-        name = await asyncio.to_thread(self._keep, look.draft, snapshot)
+        name = await asyncio.to_thread(self._keep, snapshot)
         return replace(look, head=name, snapshot=snapshot, base=look.live, draft=())
 
     async def apply(self, look: Look, snapshot: Snapshot, name: str, served: Served) -> None:
@@ -128,7 +130,11 @@ class Workspace:
             after=name,
         )
         async with served.files:
-            written = await asyncio.to_thread(change.write)
+            try:
+                written = await _to_the_end(change.write)
+            except asyncio.CancelledError:
+                await asyncio.to_thread(change.revert)
+                raise
             if isinstance(written, Moved):
                 raise BusyError(written.path)
             try:
@@ -145,6 +151,11 @@ class Workspace:
                 await served.try_peers()
                 raise
             await asyncio.to_thread(self._finish, change, name, snapshot)
+
+    def _leaves_out(self, path: str, entry: Entry) -> bool:
+        root = next((one for one in self.roots if path.startswith(f"{one}/")), "")
+        excluded = excluder(tuple(self._exclude))
+        return excluded(path.removeprefix(root), entry.kind is Kind.DIRECTORY)
 
     def _look(self, full: bool) -> Look:
         known = {} if full else self._known
@@ -169,8 +180,10 @@ class Workspace:
             self._head = head, self.history.get(head)
         return self._head[1]
 
-    def _keep(self, draft: Sequence[Change], snapshot: Snapshot) -> str:
-        new = {path: one for path, one in _contents(draft).items() if not self.history.has(one)}
+    def _keep(self, snapshot: Snapshot) -> str:
+        digests = {path: one.digest for path, one in snapshot.tree.items() if one.digest}
+        absent = self.history.absent(digests.values())
+        new = {path: digest for path, digest in digests.items() if digest in absent}
         try:
             kept = dict(zip(new, self.history.put_all(map(Path, new)), strict=True))
         except OSError as error:
@@ -187,10 +200,11 @@ class Workspace:
         self._head = name, snapshot
 
 
-def _contents(draft: Sequence[Change]) -> Mapping[str, str]:
-    """Return the digests of the files that are new or different, by path."""
-    return {
-        change.path: change.new.digest
-        for change in draft
-        if change.new is not None and change.new.kind is Kind.FILE
-    }
+async def _to_the_end[T](work: Callable[[], T]) -> T:
+    """Do something in a thread; who is cancelled meanwhile waits for its end."""
+    task = asyncio.create_task(asyncio.to_thread(work))
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait([task])
+        raise

@@ -6,6 +6,7 @@ import signal
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Final
 
 from sidecar.core.nginx import advice
@@ -41,11 +42,21 @@ RETRY_EVERY: Final = 2.0
 class Nginx:
     """Runs nginx.
 
-    Given: the settings, where things lie, `on_change` for every change of what `down` says.
+    Given: the settings, where things lie, `had`, which tells whether a path is part of the synced
+    configuration, and `on_change` for every change of what `down` says.
     """
 
-    def __init__(self, settings: Settings, paths: Paths, *, on_change: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        paths: Paths,
+        *,
+        had: Callable[[Path], bool],
+        on_change: Callable[[], None],
+    ) -> None:
         self._settings, self._paths = settings, paths
+        self._folders = {paths.nginx, *map(Path, settings.sync_paths)}
+        self._had = had
         self._on_change = on_change
         self._probe = nginx.Probe(paths.nginx_status_socket)
         self._emergencies = nginx.Emergencies()
@@ -122,7 +133,7 @@ class Nginx:
         async with self._reloading:
             if not await self._wait_for_workers():
                 return self._config_error or "nginx does not run"
-            found = await asyncio.to_thread(signature, self._paths.nginx)
+            found = await asyncio.to_thread(signature, *self._folders)
             if found == self._served and not self._config_error:
                 return ""
             error = await self._reload()
@@ -180,10 +191,12 @@ class Nginx:
     async def _prepare(self) -> None:
         """Wait until there is a configuration that nginx accepts."""
         nginx.remove_sockets(self._paths.run)
-        for path in nginx.install_stock(self._paths.nginx, self._paths.config / "nginx"):
-            log.info("added the stock file %s", path)
+        main = self._paths.nginx / "nginx.conf"
+        if main.exists() or not self._had(main):  # else it is a volume that is not mounted
+            for path in nginx.install_stock(self._paths.nginx, self._paths.config / "nginx"):
+                log.info("added the stock file %s", path)
         while True:
-            found = await asyncio.to_thread(signature, self._paths.nginx)
+            found = await asyncio.to_thread(signature, *self._folders)
             self._render()
             error = await nginx.complaint(self._paths.nginx)
             self._judge(error)

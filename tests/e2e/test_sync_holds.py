@@ -5,8 +5,10 @@ from typing import Final
 import pytest
 
 from tests.cluster.cluster import Cluster
+from tests.cluster.node import Plan
 from tests.cluster.wait import always
 from tests.e2e import sites
+from tests.e2e.fixtures import Start
 
 MANY: Final = "many"
 _MAKE: Final = 'mkdir -p "$1"; for number in $(seq 30); do echo "$number" >"$1/$number.txt"; done'
@@ -56,3 +58,29 @@ def test_a_rollback_that_deletes_much_is_a_word_that_counts_everywhere(
     pair.b.ha("rollback", before)
     assert MANY not in pair.wait_in_sync()
     assert not pair.a.sync()["holds"]
+
+
+def test_a_node_that_starts_without_its_folder_holds_and_spreads_no_stock(synced: Cluster) -> None:
+    before = synced.a.inside.tree()
+    synced.b.stop()
+    synced.b.folder.sh("find . -mindepth 1 -delete")
+    synced.b.start()
+    sites.wait_reason(synced.b, "emptied", "ha rollback head", within=30)
+    always("the peer has all", synced.a.inside.tree, lambda tree: tree == before, during=2)
+    synced.b.ha("rollback", "head")
+    assert synced.wait_in_sync(within=30) == before
+
+
+def test_what_a_node_leaves_out_from_now_on_is_deleted_nowhere(start: Start) -> None:
+    own = "local/own.txt"
+    pair = start(Plan(environment={"HA_SYNC_SOAK": "0s"}, files={own: "of each host"}))
+    pair.wait_well(within=30)
+    pair.wait_in_sync()
+    for node in pair.nodes:
+        with (node.directory / ".env").open("a") as settings:
+            settings.write("HA_SYNC_EXCLUDE=/local/\n")
+        node.up()
+        sites.wait_reason(node, "excluded", "local", "ha sync release", within=30)
+    sites.wait_linked(pair)
+    pair.a.ha("sync", "release")
+    assert own in pair.wait_in_sync(within=30)

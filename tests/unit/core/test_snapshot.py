@@ -166,6 +166,7 @@ def test_what_is_not_a_canonical_text_is_refused(text: bytes) -> None:
         ({"roots": ["/etc/../etc"]}, "normalised"),
         ({"roots": ["/etc/"]}, "normalised"),
         ({"roots": [""]}, "normalised"),
+        ({"roots": ["/etc/\0"]}, "name of a file"),
         ({"roots": "/etc"}, "must be list"),
         ({"tree": "x"}, "hash"),
         ({"tree": "F" * 64}, "hash"),

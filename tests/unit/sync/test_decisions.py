@@ -38,6 +38,12 @@ def test_what_is_forgiven_is_forgotten_and_what_is_released_is_not(decisions: De
     assert decisions.state == State(released=OTHER)
 
 
+def test_a_clock_that_was_ahead_does_not_make_anything_wait_for_long(decisions: Decisions) -> None:
+    decisions.reject(SOME, "no", 1e9)
+    assert decisions.retries(1e9) == {SOME: 1e9 + 5}
+    assert decisions.retries(5e8) == {SOME: 5e8}
+
+
 def test_with_another_head_all_is_forgotten(decisions: Decisions, tmp_path: Path) -> None:
     decisions.reject(SOME, "no", 100.0)
     decisions.release(OTHER)

@@ -157,18 +157,44 @@ async def test_what_was_refused_and_is_nobodys_head_any_more_wakes_nobody(node: 
     assert await node.engine._pass() is None
 
 
-async def test_a_pass_that_fails_is_told_until_one_works(node: Node) -> None:
+async def test_what_cannot_be_kept_is_told_and_tried_again_at_a_pace(node: Node) -> None:
     objects = node.history.directory / "objects"
     shutil.rmtree(objects)
+    assert await node.engine._pass() == pytest.approx(RETRY.first, abs=1)
+    assert node.engine.report(0.0).draft_error.startswith("cannot keep history")
+    assert await node.engine._pass() == pytest.approx(RETRY.first, abs=1)
+    assert node.served.tried == 1
+    objects.mkdir()
+    await node.engine.once()
+    assert node.engine.report(0.0).draft_error == ""
+    assert node.engine.head is not None
+
+
+async def test_a_pass_that_fails_is_told_until_one_works(node: Node) -> None:
+    (node.history.directory / "head").write_text("\0")
     assert await node.engine._pass() == RETRY.first
     (hold,) = node.engine.report(0.0).holds
     assert hold.reason == "failed"
-    assert hold.message.startswith("cannot keep history")
+    assert "holds no id" in hold.message
     assert hold.hint
-    objects.mkdir()
+    (node.history.directory / "head").unlink()
     assert await node.engine._pass() is None
     assert node.engine.report(0.0).holds == ()
-    assert node.engine.head is not None
+
+
+async def test_a_release_is_over_when_what_was_released_is_gone(tmp_path: Path) -> None:
+    node = Node(tmp_path)
+    await node.engine._pass()
+    node.site.unlink()
+    await node.engine._pass()
+    held = await node.engine.release()
+    assert held is not None
+    assert held.reason == "emptied"
+    node.site.write_text("old")
+    await node.engine._pass()
+    node.site.unlink()
+    await node.engine._pass()
+    assert node.engine.report(0.0).holds == (held,)
 
 
 async def test_a_draft_that_does_not_serve_is_tried_again_at_a_pace_or_when_it_changes(
