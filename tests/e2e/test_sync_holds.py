@@ -8,25 +8,34 @@ from tests.cluster.cluster import Cluster
 from tests.cluster.node import Plan
 from tests.cluster.wait import always
 from tests.e2e import sites
-from tests.e2e.fixtures import Start
+from tests.e2e.fixtures import Have, Start
 
 MANY: Final = "many"
 _MAKE: Final = 'mkdir -p "$1"; for number in $(seq 30); do echo "$number" >"$1/$number.txt"; done'
 
 
 @pytest.fixture
-def full(synced: Cluster) -> tuple[Cluster, str]:
-    """A pair with many files, and the snapshot before they came."""
-    synced.a.folder.remove(MANY)
-    synced.a.ha("sync")
-    if synced.a.sync()["holds"]:
-        synced.a.ha("sync", "release")
-    synced.wait_in_sync()
-    before = synced.a.sync()["head"]
-    synced.a.folder.sh(_MAKE, MANY)
-    sites.wait_accepted(synced.a, before)
-    synced.wait_in_sync()
-    return synced, before
+def pair(have: Have) -> Cluster:
+    """A pair with few files: what is much depends on that."""
+    plan = Plan(environment={"HA_SYNC_SOAK": "0s"}, files={"conf.d/base.conf": "# base\n"})
+    cluster = have(plan)
+    cluster.wait_in_sync()
+    return cluster
+
+
+@pytest.fixture
+def full(pair: Cluster) -> tuple[Cluster, str]:
+    """That pair with many files, and the snapshot before they came."""
+    if MANY in pair.a.folder.tree():
+        pair.a.folder.remove(MANY)
+        sites.wait_reason(pair.a, "mass-delete")
+        pair.a.ha("sync", "release")
+        pair.wait_in_sync()
+    before = pair.a.sync()["head"]
+    pair.a.folder.sh(_MAKE, MANY)
+    sites.wait_accepted(pair.a, before)
+    pair.wait_in_sync()
+    return pair, before
 
 
 def test_many_deletes_are_held_where_they_were_made_until_they_are_released(
@@ -60,15 +69,15 @@ def test_a_rollback_that_deletes_much_is_a_word_that_counts_everywhere(
     assert not pair.a.sync()["holds"]
 
 
-def test_a_node_that_starts_without_its_folder_holds_and_spreads_no_stock(synced: Cluster) -> None:
-    before = synced.a.inside.tree()
-    synced.b.stop()
-    synced.b.folder.sh("find . -mindepth 1 -delete")
-    synced.b.start()
-    sites.wait_reason(synced.b, "emptied", "ha rollback head", within=30)
-    always("the peer has all", synced.a.inside.tree, lambda tree: tree == before, during=2)
-    synced.b.ha("rollback", "head")
-    assert synced.wait_in_sync(within=30) == before
+def test_a_node_that_starts_without_its_folder_holds_and_spreads_no_stock(pair: Cluster) -> None:
+    before = pair.a.inside.tree()
+    pair.b.stop()
+    pair.b.folder.sh("find . -mindepth 1 -delete")
+    pair.b.start()
+    sites.wait_reason(pair.b, "emptied", "ha rollback head", within=30)
+    always("the peer has all", pair.a.inside.tree, lambda tree: tree == before, during=2)
+    pair.b.ha("rollback", "head")
+    assert pair.wait_in_sync(within=30) == before
 
 
 def test_what_a_node_leaves_out_from_now_on_is_deleted_nowhere(start: Start) -> None:
