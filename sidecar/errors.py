@@ -37,6 +37,11 @@ class SidecarError(Exception):
     def __str__(self) -> str:
         return f"{self.message}\n  {self.hint}" if self.hint else self.message
 
+    @property
+    def line(self) -> str:
+        """The cause and the way out, in one line."""
+        return f"{self.message}; {self.hint}" if self.hint else self.message
+
 
 class SettingsError(SidecarError):
     """One or more settings are wrong; `problems` lists each with what to change."""

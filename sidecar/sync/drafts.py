@@ -120,8 +120,7 @@ class Drafts:
         except SidecarError as error:
             failures = self._draft.failures + 1
             retry = time.monotonic() + self._pace.delay(failures + 1, 0.0)
-            cause = "; ".join(filter(None, (error.message, error.hint)))
-            self._draft = replace(self._draft, error=cause, failures=failures, retry=retry)
+            self._draft = replace(self._draft, error=error.line, failures=failures, retry=retry)
             return look
 
     def _guard(self, look: Look) -> Hold | None:
@@ -129,14 +128,17 @@ class Drafts:
         released = self._decisions.state.released
         hold = guard(look.base, look.live, self._rules, released)
         left_out = self._workspace.newly_left_out(look.draft)
-        if hold or left_out is None or fingerprint(look.live) == released:
+        if hold or left_out is None:
             return hold
+        tree = fingerprint(look.live)
+        if tree == released:
+            return None
         return Hold(
             reason="excluded",
             message=f"{printable(left_out)} was synced and is left out here now: "
             "the nodes that do not leave it out would delete it",
             hint="set HA_SYNC_EXCLUDE alike on every node, then `ha sync release`",
-            release=fingerprint(look.live),
+            release=tree,
         )
 
     async def _try(self, look: Look) -> Look:

@@ -292,9 +292,8 @@ class Engine:
                 )
             await self._workspace.apply(look, snapshot, name, self._served)
         except SidecarError as error:  # at once it would fail again, and wake the watch each time
-            reason = "; ".join(filter(None, (error.message, error.hint)))
-            await asyncio.to_thread(self._decisions.reject, name, reason, time.time())
-            log.error("snapshot %s is refused here: %s", name[:12], reason)  # noqa: TRY400
+            await asyncio.to_thread(self._decisions.reject, name, error.line, time.time())
+            log.error("snapshot %s is refused here: %s", name[:12], error.line)  # noqa: TRY400
             return
         log.info("took over %s from %s: %s", name[:12], snapshot.node, snapshot.summary)
         self._drafts.clear()

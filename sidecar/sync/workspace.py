@@ -55,7 +55,8 @@ class Workspace:
     def __init__(self, roots: tuple[str, ...], exclude: Sequence[str], state: Path) -> None:
         self.roots = roots
         self.history = History(state / "history")
-        self._exclude = exclude
+        self._exclude = tuple(exclude)
+        self._excluded = excluder(self._exclude)
         self._journal = state / "journal"
         self._known: Known = {}
         self._head: tuple[str, Snapshot] | None = None
@@ -154,8 +155,7 @@ class Workspace:
 
     def _leaves_out(self, path: str, entry: Entry) -> bool:
         root = next((one for one in self.roots if path.startswith(f"{one}/")), "")
-        excluded = excluder(tuple(self._exclude))
-        return excluded(path.removeprefix(root), entry.kind is Kind.DIRECTORY)
+        return self._excluded(path.removeprefix(root), entry.kind is Kind.DIRECTORY)
 
     def _look(self, full: bool) -> Look:
         known = {} if full else self._known
