@@ -5,6 +5,9 @@ MAKEFLAGS += --no-print-directory
 
 VENV := .venv
 PYTHON := $(VENV)/bin/python
+# Another name keeps the images of two checkouts apart: make test NAME=kiss-ha-mine
+NAME ?= kiss-ha
+export KISS_HA_NAME := $(NAME)
 # A CA bundle for pip inside the build, as behind a company's proxy.
 CA := $(firstword $(wildcard $(PIP_CERT) $(SSL_CERT_FILE)))
 SECRET := id=ca,src=$(CA)
@@ -15,11 +18,11 @@ CAPABILITIES := NET_ADMIN NET_RAW NET_BIND_SERVICE SETUID SETGID SYS_CHROOT DAC_
 # The tests' container sees the working tree read-only.
 CONTAINER := docker run --rm --read-only --cap-drop ALL --security-opt no-new-privileges:true \
 	--tmpfs /run --tmpfs /tmp:exec --volume "$(CURDIR):/src:ro"
-TESTS := $(CONTAINER) --user "$(shell id -u):$(shell id -g)" --network none kiss-ha:test
+TESTS := $(CONTAINER) --user "$(shell id -u):$(shell id -g)" --network none $(NAME):test
 INTEGRATION := $(CONTAINER) $(addprefix --cap-add ,$(CAPABILITIES)) \
 	--tmpfs /etc/nginx --tmpfs /var/lib/ha --tmpfs /var/lib/nginx --tmpfs /small:size=1m \
 	--sysctl net.ipv4.ip_unprivileged_port_start=1024 \
-	--sysctl net.ipv6.conf.all.disable_ipv6=0 kiss-ha:test
+	--sysctl net.ipv6.conf.all.disable_ipv6=0 $(NAME):test
 SCRIPTS := .ci/run $(wildcard config/bin/* scripts/*)
 COMPOSE_FILES = $(shell find . -path ./$(VENV) -prune -o -name '*compose*.y*ml' -print)
 # Further arguments of pytest: make unit ARGS='-k election'
@@ -35,11 +38,11 @@ prepare:
 
 .PHONY: image
 image: prepare ## build kiss-ha:latest
-	@$(BUILD) --tag kiss-ha:latest .
+	@$(BUILD) --tag $(NAME):latest .
 
 .PHONY: test-image
 test-image: prepare ## build kiss-ha:test, the tools and the place for lint, unit and integration
-	@$(BUILD) --target test --tag kiss-ha:test .
+	@$(BUILD) --target test --tag $(NAME):test .
 
 # The stamp makes a half-finished environment start over.
 $(VENV)/stamp: requirements-e2e.lock
@@ -110,4 +113,4 @@ lock: $(VENV)/stamp ## resolve the newest versions into requirements*.lock
 .PHONY: clean
 clean: ## remove the virtual environment and the images (not the base image)
 	@rm -rf $(VENV)
-	@docker image rm --force kiss-ha:latest kiss-ha:test >/dev/null
+	@docker image rm --force $(NAME):latest $(NAME):test >/dev/null

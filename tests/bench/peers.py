@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from tests.bench import work
+from tests.cluster import images
 from tests.cluster.cluster import Cluster
 from tests.cluster.host import run
 from tests.cluster.node import Node, Plan
@@ -88,7 +89,7 @@ cat /root/.ssh/id_ed25519.pub
 def plain(world: World) -> Cluster:
     """Start two hosts that have sshd; the first may log in to the second, and is."""
     service = {
-        "image": "kiss-ha:test",
+        "image": images.TEST,
         "entrypoint": ["tini", "-g", "--", "sleep", "infinity"],
         "command": [],
         "healthcheck": {"disable": True},

@@ -11,6 +11,7 @@ from typing import Any, Final
 from docker import DockerClient
 from docker.models.containers import Container
 
+from tests.cluster import images
 from tests.cluster.folder import Folder
 from tests.cluster.host import Host, run
 from tests.cluster.wait import until
@@ -282,7 +283,7 @@ class Node:
     def _override(self, plan: Plan) -> str:
         own = plan.own_service.get(self.host.name, {})
         network = f"container:{self.host.container}"
-        service = {"network_mode": network, **plan.service, **own}
+        service = {"image": images.LATEST, "network_mode": network, **plan.service, **own}
         text = f"services:\n  sidecar:\n    <<: {json.dumps(service)}\n"
         if plan.without and self.host.name == "host-a":
             kept = [name for name in CAPABILITIES if name != plan.without]

@@ -14,6 +14,7 @@ from typing import Any, Final
 
 import docker
 
+from tests.cluster import images
 from tests.cluster.client import Client
 from tests.cluster.cluster import Cluster
 from tests.cluster.host import Host
@@ -56,7 +57,12 @@ class World:
     @property
     def environment(self) -> dict[str, str]:
         """The variables of the compose file."""
-        return {"WIRE": self.wire, "WIRE6": self.wire6, "NODES": str(self.directory)}
+        return {
+            "WIRE": self.wire,
+            "WIRE6": self.wire6,
+            "NODES": str(self.directory),
+            "TEST_IMAGE": images.TEST,
+        }
 
     def up(self) -> None:
         """Start the world, or do nothing where it runs."""

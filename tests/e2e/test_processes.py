@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.cluster import images
 from tests.cluster.client import Client
 from tests.cluster.cluster import Cluster
 from tests.cluster.host import now
@@ -157,7 +158,7 @@ def hogs(world: World, count: int) -> Iterator[None]:
     script = f"for i in $(seq {count}); do while :; do :; done & done; wait"
     name = f"{world.project}-hogs"
     container = world.docker.containers.run(
-        "kiss-ha:test", ["sh", "-c", script], name=name, detach=True, auto_remove=True
+        images.TEST, ["sh", "-c", script], name=name, detach=True, auto_remove=True
     )
     try:
         yield

@@ -4,6 +4,7 @@ import subprocess
 
 import pytest
 
+from tests.cluster import images
 from tests.cluster.node import Plan
 from tests.cluster.wait import until
 from tests.cluster.world import SECRET, World
@@ -44,7 +45,7 @@ def ha_run(environment: dict[str, str]) -> tuple[int, str]:
     """Run the image with an environment; return the exit code and what it said."""
     variables = [f"--env={name}={value}" for name, value in environment.items()]
     done = subprocess.run(
-        ["docker", "run", "--rm", "--network", "none", *variables, "kiss-ha:latest"],
+        ["docker", "run", "--rm", "--network", "none", *variables, images.LATEST],
         capture_output=True,
         text=True,
         timeout=60,
