@@ -7,18 +7,15 @@ limit of inotify, a directory that is not there.
 import asyncio
 import logging
 import os
-import threading
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Iterator
+from contextlib import aclosing, suppress
 from functools import cache, partial
 from pathlib import Path
 from typing import Final
 
-from watchfiles import watch
-from watchfiles.main import FileChange
-
 from sidecar.core.exclude import TEMPORARY
+from sidecar.host.inotify import Inotify, LostError
 from sidecar.host.mounts import containing, mounts
 
 SETTLE: Final = 0.5
@@ -26,6 +23,15 @@ SETTLE: Final = 0.5
 
 PATIENCE: Final = 5.0
 """Seconds after which a change is told although there are always more; the last is told again."""
+
+GATHER: Final = 0.05
+"""Seconds between two questions to the kernel while things go on changing."""
+
+IDENTITY_EVERY: Final = 5.0
+"""Seconds between two looks whether a root is still the one that is watched."""
+
+LIMIT_LASTS: Final = 300.0
+"""Seconds after which what the kernel refused is asked of it again."""
 
 EVERY: Final = 1.0
 """Seconds between two looks; more where a look takes long."""
@@ -55,111 +61,129 @@ SILENT: Final = frozenset(
 Signature = frozenset[tuple[str, int, int, int]]
 
 log = logging.getLogger("watch")
-logging.getLogger("watchfiles").setLevel(logging.WARNING)  # it tells every change
-
-_STEP: Final = 0.05
-"""Seconds between two questions to the library, whose own answer needs up to two of them."""
 
 
-async def changes(*roots: Path) -> AsyncIterator[float]:
-    """Give an item each time something below `roots` has changed and then been quiet.
+async def changes(*roots: Path, single: Collection[Path] = ()) -> AsyncIterator[float]:
+    """Give an item each time something has changed and then been quiet, and one at the beginning.
 
     It is the monotonic time before which all of that has happened.
+
+    Watched are `roots` with all that is below them, no link followed, and each of `single`: a file,
+    or what lies in a directory but not below.
     """
     while True:
-        mute = await asyncio.to_thread(_mute, roots)
-        until: Callable[[], bool] = partial(_has_voice, roots)
+        mute = await asyncio.to_thread(_mute, roots, single)
+        until: Callable[[], bool] = partial(_has_voice, roots, single)
         if not mute:
             try:
-                async with aclosing(_told(roots)) as told:
+                async with aclosing(_told(roots, single)) as told:
                     async for before in told:
                         yield before
-            except (OSError, RuntimeError) as error:  # a limit of inotify raises either
-                mute, until = str(error), _never
-            yield time.monotonic()  # what changed in between was not seen
+            except OSError as error:
+                mute = error.strerror or str(error)
+                if not isinstance(error, FileNotFoundError | NotADirectoryError):
+                    until = _after(LIMIT_LASTS)
         if mute:
-            _say_once(", ".join(map(str, roots)), mute)
-            async with aclosing(_seen(roots, until)) as seen:
+            _say_once(", ".join(map(str, (*roots, *single))), mute)
+            async with aclosing(_seen(roots, single, until)) as seen:
                 async for before in seen:
                     yield before
-            yield time.monotonic()
 
 
-def signature(*roots: Path) -> Signature:
-    """Return what tells a changed tree from an unchanged one: inodes, sizes and ctimes."""
-    return frozenset(entry for root in roots for entry in _walk(str(root)))
+def signature(*roots: Path, single: Collection[Path] = ()) -> Signature:
+    """Return what tells a changed tree from an unchanged one: inodes, sizes and ctimes.
+
+    Of `single` it is what they lead to. Blocks.
+    """
+    found = {entry for root in roots for entry in _walk(str(root))}
+    for path in single:
+        with suppress(OSError):
+            status = path.stat()
+            found.add((str(path), status.st_ino, status.st_size, status.st_ctime_ns))
+    return frozenset(found)
 
 
 @cache
-def _say_once(roots: str, cause: str) -> None:
+def _say_once(places: str, cause: str) -> None:
     log.warning(
         "cannot be told of changes below %s: %s; they are looked for each second instead",
-        roots,
+        places,
         cause,
     )
 
 
-def _mute(roots: tuple[Path, ...]) -> str:
-    """Return why the kernel cannot tell of changes below `roots`, or nothing."""
+def _mute(roots: Collection[Path], single: Collection[Path]) -> str:
+    """Return why the kernel cannot tell of changes, or nothing."""
     mounted = mounts()
     for root in roots:
         if not root.is_dir():
             return f"{root} is not a directory"
-        kind = mounted.get(containing(root, mounted), "")
+    for place in (*roots, *single):
+        kind = mounted.get(containing(place, mounted), "")
         if kind in SILENT or kind.startswith("fuse"):
             return f"{kind} does not tell of changes that others make"
     return ""
 
 
-def _has_voice(roots: tuple[Path, ...]) -> bool:
-    return not _mute(roots)
+def _has_voice(roots: Collection[Path], single: Collection[Path]) -> bool:
+    return not _mute(roots, single)
 
 
-def _never() -> bool:
-    return False
+def _after(seconds: float) -> Callable[[], bool]:
+    end = time.monotonic() + seconds
+    return lambda: time.monotonic() >= end
 
 
-async def _told(roots: tuple[Path, ...]) -> AsyncGenerator[float]:
+async def _told(roots: Collection[Path], single: Collection[Path]) -> AsyncGenerator[float]:
     """Give the changes that the kernel tells of; end when a root is no longer the one watched."""
-    identities = _identities(roots)
-    known = await asyncio.to_thread(signature, *roots)
-    stop = threading.Event()
-    events = _events(roots, stop)
-    try:
-        await asyncio.to_thread(next, events, None)
-        since = 0.0
-        changed = known != await asyncio.to_thread(signature, *roots)
-        before = time.monotonic()
-        while _identities(roots) == identities:
-            now = time.monotonic()
-            if changed:
-                since, before = since or now, now
-            if since and (not changed or now - since >= PATIENCE):
-                since = now if changed else 0.0
+    inotify = Inotify()
+    identities = await asyncio.to_thread(_identities, roots)
+    await asyncio.to_thread(_add, inotify, roots, single)
+    yield time.monotonic()  # what happened until now was not seen
+    with suppress(LostError):
+        while True:
+            if not await _readable(inotify.fd, IDENTITY_EVERY):
+                if await asyncio.to_thread(_identities, roots) != identities:
+                    break
+            elif await asyncio.to_thread(inotify.read):
+                before = await _quiet(inotify)
+                await asyncio.to_thread(_add, inotify, (), single)  # one may be a new file now
                 yield before
-            changed = bool(await asyncio.to_thread(next, events, None))
+
+
+def _add(inotify: Inotify, roots: Collection[Path], single: Collection[Path]) -> None:
+    inotify.add(map(str, roots), map(str, single))
+
+
+async def _quiet(inotify: Inotify) -> float:
+    """Wait until nothing happens any more, or always something; return when the last did."""
+    last = now = time.monotonic()
+    end, deadline = now + SETTLE, now + PATIENCE
+    while now < min(end, deadline):
+        await asyncio.sleep(GATHER)
+        if await _readable(inotify.fd, min(end, deadline) - now):
+            await asyncio.to_thread(inotify.read)
+            last = time.monotonic()
+            end = last + SETTLE
+        now = time.monotonic()
+    return last
+
+
+async def _readable(descriptor: int, timeout: float) -> bool:
+    """Wait until a descriptor can be read; return False if it cannot within `timeout` seconds."""
+    loop, ready = asyncio.get_running_loop(), asyncio.Event()
+    loop.add_reader(descriptor, ready.set)
+    try:
+        async with asyncio.timeout(timeout):
+            await ready.wait()
+    except TimeoutError:
+        return ready.is_set()
     finally:
-        stop.set()  # the thread that waits ends within a step
+        loop.remove_reader(descriptor)
+    return True
 
 
-def _events(roots: tuple[Path, ...], stop: threading.Event) -> Iterator[set[FileChange]]:
-    """Return what the library sees: a set of changes at once, an empty one after a quiet time."""
-    return watch(
-        *roots,
-        watch_filter=None,
-        debounce=1000,
-        step=round(_STEP * 1000),
-        stop_event=stop,
-        rust_timeout=round((SETTLE - 2 * _STEP) * 1000),
-        yield_on_timeout=True,
-        raise_interrupt=False,
-        debug=False,  # each of these three would be read from the environment
-        force_polling=False,
-        ignore_permission_denied=True,
-    )
-
-
-def _identities(roots: tuple[Path, ...]) -> list[tuple[int, int] | None]:
+def _identities(roots: Collection[Path]) -> list[tuple[int, int] | None]:
     return [_identity(root) for root in roots]
 
 
@@ -171,13 +195,17 @@ def _identity(root: Path) -> tuple[int, int] | None:
     return status.st_dev, status.st_ino
 
 
-async def _seen(roots: tuple[Path, ...], until: Callable[[], bool]) -> AsyncGenerator[float]:
+async def _seen(
+    roots: Collection[Path], single: Collection[Path], until: Callable[[], bool]
+) -> AsyncGenerator[float]:
     """Give the changes that two looks show, until there is a better way."""
-    seen = known = await asyncio.to_thread(signature, *roots)
+    look = partial(signature, *roots, single=single)
+    seen = known = await asyncio.to_thread(look)
     before = time.monotonic()
+    yield before
     while not await asyncio.to_thread(until):
         begun = time.monotonic()
-        now = await asyncio.to_thread(signature, *roots)
+        now = await asyncio.to_thread(look)
         cost = time.monotonic() - begun
         if now == seen != known:
             known = now
