@@ -81,7 +81,7 @@ lint: test-image ## ruff, mypy, shellcheck, hadolint, docker compose config
 
 .PHONY: unit
 unit: test-image ## tests of the pure core and the parsers
-	@$(TESTS) pytest tests/unit $(or $(ARGS),--cov=sidecar.core --cov-fail-under=100)
+	@$(TESTS) pytest $(or $(ARGS),tests/unit --numprocesses=2 --cov=sidecar.core --cov-fail-under=100)
 
 .PHONY: integration
 integration: test-image ## tests with real nginx, keepalived, sshd and rsync inside the image

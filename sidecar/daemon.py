@@ -20,6 +20,7 @@ from sidecar.core.report import Report, Role
 from sidecar.core.settings import Identity, Settings
 from sidecar.errors import ExitCode, SidecarError
 from sidecar.hooks import Hooks
+from sidecar.host.loop import Turns, measured
 from sidecar.host.network import Network
 from sidecar.host.paths import Paths
 from sidecar.host.supervise import GaveUpError, Supervisor
@@ -67,13 +68,14 @@ def run(loaded: Loaded) -> int:
         log.info("%s", line)
     try:
         prepare_host(Paths())
-        return asyncio.run(_run(settings, Paths()))
+        turns = Turns()
+        return asyncio.run(_run(settings, Paths(), turns), loop_factory=lambda: measured(turns))
     except SidecarError as error:
         log.critical("%s", error)
         return error.exit_code
 
 
-async def _run(settings: Settings, paths: Paths) -> int:
+async def _run(settings: Settings, paths: Paths, turns: Turns) -> int:
     stop = _stop_event()
     async with Network() as network:
         identifying = asyncio.create_task(identify(settings, network), name="identify")
@@ -82,7 +84,7 @@ async def _run(settings: Settings, paths: Paths) -> int:
         if not identifying.done():
             await _cancel(identifying)
             return ExitCode.DONE
-        daemon = Daemon(settings, identifying.result(), paths, network)
+        daemon = Daemon(settings, identifying.result(), paths, network, turns)
         return await daemon.run(stopping)
 
 
@@ -107,10 +109,15 @@ class Daemon:
     """One run of the node: builds the parts, starts them, stops them."""
 
     def __init__(
-        self, settings: Settings, identity: Identity, paths: Paths, network: Network
+        self,
+        settings: Settings,
+        identity: Identity,
+        paths: Paths,
+        network: Network,
+        turns: Turns,
     ) -> None:
         self._settings, self._identity = settings, identity
-        self._paths, self._network = paths, network
+        self._paths, self._network, self._turns = paths, network, turns
         files = keepalived.Files.below(paths.run)
         self._vrrp = Vrrp(files, render=self._render_keepalived, on_role=self._on_role)
         self._vips = Vips(
@@ -208,7 +215,12 @@ class Daemon:
 
     def report(self) -> Report:
         """Return everything known of this node now."""
-        return self._node.report([self._sshd.report()], self._sync.report(), self._parts.failures)
+        return self._node.report(
+            [self._sshd.report()],
+            self._sync.report(),
+            self._parts.failures,
+            self._turns.report(),
+        )
 
     def _make_parts(self) -> dict[str, Callable[[], Awaitable[None]]]:
         settings, socket = self._settings, self._paths.control_socket

@@ -194,6 +194,20 @@ class NginxReport:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LoopReport:
+    """How long the turns of the event loop took: what happens in one delays everything else."""
+
+    turns: Mapping[str, int] = field(default_factory=dict)
+    """Number of turns that took at most so many seconds, by that bound as text; `+Inf`: all."""
+    seconds: float = 0.0
+    """Sum of what they took."""
+    longest: float = 0.0
+    """Seconds of the longest one, without its waiting for a processor."""
+    where: str = ""
+    """What ran in that one, innermost call first; empty if it was not long."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
     """Everything that can be asked of a node."""
 
@@ -216,4 +230,5 @@ class Report:
     """Number of changes to each role since the start."""
     part_failures: Mapping[str, int] = field(default_factory=dict)
     """Crashes of our own non-vital parts since the start, by part."""
+    loop: LoopReport = LoopReport()
     problems: tuple[Problem, ...] = ()

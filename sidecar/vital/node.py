@@ -14,6 +14,7 @@ from sidecar.core.election import Facts, Patience, Verdict, base_priority, elect
 from sidecar.core.problems import find
 from sidecar.core.protocol import settings_digest
 from sidecar.core.report import (
+    LoopReport,
     NginxReport,
     NodeState,
     PeerReport,
@@ -172,6 +173,7 @@ class Node:
         other_processes: Sequence[ProcessReport],
         sync: SyncReport,
         part_failures: Mapping[str, int],
+        loop: LoopReport,
     ) -> Report:
         """Return everything known of this node, with what the daemon knows of its other parts."""
         supervisors = [self._vrrp.supervisor, *([self._nginx.supervisor] if self._nginx else [])]
@@ -191,6 +193,7 @@ class Node:
             sync=sync,
             role_changes=dict(self._vrrp.role_changes),
             part_failures=dict(part_failures),
+            loop=loop,
         )
         return replace(report, problems=find(report))
 

@@ -6,6 +6,7 @@ from typing import Final
 from prometheus_client.metrics_core import (
     CounterMetricFamily,
     GaugeMetricFamily,
+    HistogramMetricFamily,
     Metric,
     UnknownMetricFamily,
 )
@@ -34,6 +35,14 @@ def counter[L: tuple[str, ...]](
 def untyped(name: str, text: str, value: float) -> Metric:
     """Return a metric without type and labels, whose name stays as it is."""
     return _filled(UnknownMetricFamily(name, text, labels=()), {ONE: value})
+
+
+def histogram(name: str, text: str, buckets: Mapping[str, float], total: float) -> Metric:
+    """Return a histogram without labels from cumulative counts by upper bound, and their sum."""
+    family = HistogramMetricFamily(name, text, labels=())
+    if buckets:
+        family.add_metric(ONE, buckets=list(buckets.items()), sum_value=total)
+    return family
 
 
 def _filled[L: tuple[str, ...]](

@@ -29,6 +29,7 @@ COLLECTORS: Final[Mapping[str, MakeMetrics]] = {
     "peers": own_metrics.peers,
     "sync": own_metrics.sync,
     "problems": own_metrics.problems,
+    "loop": own_metrics.loop,
     "configuration": own_metrics.configuration,
     "nginx": exporter_metrics.nginx,
     "keepalived": exporter_metrics.keepalived,

@@ -6,7 +6,7 @@ from prometheus_client.metrics_core import Metric
 
 from sidecar.core.report import Report, Role, ServiceState
 from sidecar.core.sync import RESULTS
-from sidecar.web.families import ONE, counter, gauge
+from sidecar.web.families import ONE, counter, gauge, histogram
 
 
 def node(report: Report) -> Iterator[Metric]:
@@ -77,6 +77,12 @@ def problems(report: Report) -> Iterator[Metric]:
     yield counter(
         "ha_part_failures", "Crashes of a part that serving does not need", "part", failures
     )
+
+
+def loop(report: Report) -> Iterator[Metric]:
+    """Yield how long turns of the event loop took."""
+    text = "Time for which one turn of the event loop kept everything else waiting"
+    yield histogram("ha_loop_lag_seconds", text, report.loop.turns, report.loop.seconds)
 
 
 def configuration(report: Report) -> Iterator[Metric]:

@@ -1,0 +1,108 @@
+"""An event loop that measures how long each of its turns keeps everything else waiting.
+
+Heartbeat, election and lease share the loop: whatever blocks it delays them. The selector is where
+a turn begins and ends, so the time between two of its calls is what the turn took. The kernel tells
+how much of that the thread spent waiting for a processor (proc_pid_schedstat); the rest is ours,
+and a long one is logged with the place where it was when it became long.
+"""
+
+import asyncio
+import logging
+import os
+import selectors
+import signal
+import time
+import traceback
+from bisect import bisect_left
+from contextlib import suppress
+from itertools import accumulate
+from pathlib import Path
+from types import FrameType
+from typing import Final, override
+
+from sidecar.core.report import LoopReport
+
+log = logging.getLogger("loop")
+
+LONG: Final = 0.1
+"""Seconds; what takes longer belongs into a worker thread."""
+
+BUCKETS: Final = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0)
+"""Upper bounds of the histogram, in seconds."""
+
+_FRAMES: Final = 4
+_SCHEDSTAT: Final = Path("/proc/thread-self/schedstat")
+
+
+class Turns:
+    """How long the turns of a loop took, and which of them was the longest."""
+
+    def __init__(self) -> None:
+        self._counts = [0] * (len(BUCKETS) + 1)
+        self._seconds = 0.0
+        self._longest = 0.0
+        self._where = ""
+
+    def report(self) -> LoopReport:
+        """Return what was measured since the start."""
+        bounds = (*map(str, BUCKETS), "+Inf")
+        return LoopReport(
+            turns=dict(zip(bounds, accumulate(self._counts), strict=True)),
+            seconds=self._seconds,
+            longest=self._longest,
+            where=self._where,
+        )
+
+    def count(self, took: float, own: float, where: str) -> None:
+        """Note a turn: its seconds, those of them that it did not wait for a processor, a place."""
+        self._counts[bisect_left(BUCKETS, took)] += 1
+        self._seconds += took
+        if own > self._longest:
+            self._longest, self._where = own, where
+        if own > LONG:
+            log.warning("everything waited for %.3f s: %s", own, where or "(unknown)")
+
+
+def measured(turns: Turns) -> asyncio.AbstractEventLoop:
+    """Return a loop whose turns are counted; make it in the main thread, as it uses SIGALRM."""
+    return asyncio.SelectorEventLoop(_Selector(turns))
+
+
+class _Selector(selectors.EpollSelector):
+    """A selector that measures the time between its calls."""
+
+    def __init__(self, turns: Turns) -> None:
+        super().__init__()
+        self._turns = turns
+        self._begun: float | None = None
+        self._waited = 0.0
+        self._where = ""
+        self._schedstat = -1
+        with suppress(OSError):  # a kernel without it: then waiting counts as ours
+            self._schedstat = os.open(_SCHEDSTAT, os.O_RDONLY | os.O_CLOEXEC)
+        signal.signal(signal.SIGALRM, self._on_alarm)
+
+    @override
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        if self._begun is not None:
+            took = time.monotonic() - self._begun
+            signal.setitimer(signal.ITIMER_REAL, 0.0)
+            self._turns.count(took, took - (self._waiting() - self._waited), self._where)
+        try:
+            return super().select(timeout)
+        finally:
+            self._where, self._waited = "", self._waiting()
+            self._begun = time.monotonic()
+            signal.setitimer(signal.ITIMER_REAL, LONG)
+
+    def _waiting(self) -> float:
+        """Return the seconds that this thread has ever waited for a processor."""
+        if self._schedstat < 0:
+            return 0.0
+        return int(os.pread(self._schedstat, 64, 0).split()[1]) / 1e9
+
+    def _on_alarm(self, _number: int, frame: FrameType | None) -> None:
+        """Remember where a turn is that has become long."""
+        frames = reversed(traceback.extract_stack(frame)[-_FRAMES:])
+        places = (f"{one.name} ({one.filename}:{one.lineno})" for one in frames)
+        self._where = " < ".join(places)

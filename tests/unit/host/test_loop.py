@@ -1,0 +1,40 @@
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+
+from sidecar.core.report import LoopReport
+from sidecar.host.loop import Turns, measured
+
+
+def run(work: Callable[[], Awaitable[None]]) -> LoopReport:
+    turns = Turns()
+
+    async def main() -> None:
+        await work()
+        await asyncio.sleep(0)
+
+    with asyncio.Runner(loop_factory=lambda: measured(turns)) as runner:
+        runner.run(main())
+    return turns.report()
+
+
+async def block() -> None:
+    time.sleep(0.2)  # noqa: ASYNC251 # the very thing that is measured
+
+
+async def wait() -> None:
+    await asyncio.sleep(0.2)
+
+
+def test_a_turn_that_blocks_is_measured_and_its_place_is_known() -> None:
+    report = run(block)
+    assert report.longest > 0.1
+    assert report.where.startswith("block (")
+    assert report.turns["+Inf"] - report.turns["0.1"] == 1
+
+
+def test_waiting_blocks_nothing() -> None:
+    report = run(wait)
+    assert report.longest < 0.1
+    assert report.where == ""
+    assert 0 < report.seconds < 0.2
