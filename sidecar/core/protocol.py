@@ -10,6 +10,7 @@ field of ours that is missing has its default. Whatever arrives is hostile until
 
 import hashlib
 import json
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from ipaddress import ip_address
@@ -17,6 +18,7 @@ from typing import Any, Final, NoReturn
 
 from sidecar.core.report import NodeState, Role
 from sidecar.core.settings import Settings
+from sidecar.core.snapshot import is_id
 
 PROTOCOL: Final = (1, 0)
 """Major and minor: nodes of different majors do not talk."""
@@ -27,6 +29,7 @@ MAX_LINE: Final = 64 * 1024
 _MAX_TEXT: Final = 500
 _MAX_ITEMS: Final = 64
 _MAX_CLOCK: Final = 2.0**40
+_VERSION: Final = re.compile(r"[0-9A-Za-z][0-9A-Za-z.+-]{0,63}")
 
 
 class ProtocolError(Exception):
@@ -118,12 +121,40 @@ def _text(value: object) -> str:
     return value
 
 
-def _texts(value: object) -> tuple[str, ...]:
-    return _tuple(_text, value)
+def _name(value: object) -> str:
+    if not (text := _text(value)):
+        raise ValueError("must not be empty")
+    return text
+
+
+def _names(value: object) -> tuple[str, ...]:
+    return _tuple(_name, value)
+
+
+def _version(value: object) -> str:
+    if not _VERSION.fullmatch(text := _text(value)):
+        raise ValueError("must be a version number")
+    return text
+
+
+def _digest(value: object) -> str:
+    if not is_id(text := _text(value)):
+        raise ValueError("must be 64 lower-case hex digits")
+    return text
+
+
+def _settings(value: object) -> str:
+    return "" if value == "" else _digest(value)
+
+
+def _head(value: object) -> str | None:
+    return None if value is None else _digest(value)
 
 
 def _address(value: object) -> str:
-    return str(ip_address(_text(value)))
+    if "%" in (text := _text(value)):
+        raise ValueError("must be an address without a zone")
+    return str(ip_address(text))
 
 
 def _addresses(value: object) -> tuple[str, ...]:
@@ -155,21 +186,17 @@ def _clock(value: object) -> float:
     return float(value)
 
 
-def _optional_text(value: object) -> str | None:
-    return None if value is None else _text(value)
-
-
 _FIELDS: Final[Mapping[str, Callable[[object], object]]] = {
     "node": _address,
-    "version": _text,
+    "version": _version,
     "role": _role,
     "vips": _addresses,
     "eligible": _flag,
-    "hard": _texts,
-    "soft": _texts,
+    "hard": _names,
+    "soft": _names,
     "draining": _flag,
     "yielding": _flag,
-    "settings": _text,
-    "head": _optional_text,
+    "settings": _settings,
+    "head": _head,
     "clock": _clock,
 }

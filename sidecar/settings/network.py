@@ -22,6 +22,8 @@ _URL: Final = re.compile(
     r"(?P<scheme>https?)://(?P<host>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::(?P<port>[0-9]{1,5}))?"
     r"(?P<path>/[A-Za-z0-9._~!&()*+=:@%/-]*)?(?P<query>\?[A-Za-z0-9._~!&()*+=:@%/?$;-]*)?"
 )
+_MAX_URL: Final = 500
+_MAX_URLS: Final = 50
 _USER: Final = re.compile(r"//[^/?#]*@")
 
 
@@ -84,8 +86,12 @@ def sites(text: str) -> tuple[Site, ...]:
 def urls(text: str) -> tuple[str, ...]:
     """Return a list of http and https URLs."""
     parsed = items(text)
+    if len(parsed) > _MAX_URLS:  # the peers are told each that fails, in one line
+        raise ValueError(f"at most {_MAX_URLS} are possible")
     for url in parsed:
         try:
+            if len(url) > _MAX_URL:
+                raise ValueError(f"it is longer than {_MAX_URL} characters")
             _check_url(url)
         except ValueError as error:
             raise ValueError(f"{shown(url)}: {error}") from None

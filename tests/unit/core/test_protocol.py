@@ -24,20 +24,21 @@ STATE = NodeState(node="192.0.2.11", version="0.1.0")
 
 printable = st.text(st.characters(exclude_categories=["C", "Z"]), max_size=40)
 addresses = st.ip_addresses().map(str)
-texts = st.lists(printable, max_size=5).map(tuple)
+names = st.lists(printable.filter(bool), max_size=5).map(tuple)
+digests = st.text("0123456789abcdef", min_size=64, max_size=64)
 states = st.builds(
     NodeState,
     node=addresses,
-    version=printable,
+    version=st.from_regex(r"[0-9A-Za-z][0-9A-Za-z.+-]{0,63}", fullmatch=True),
     role=st.sampled_from(Role),
     vips=st.lists(addresses, max_size=4).map(tuple),
     eligible=st.booleans(),
-    hard=texts,
-    soft=texts,
+    hard=names,
+    soft=names,
     draining=st.booleans(),
     yielding=st.booleans(),
-    settings=printable,
-    head=st.none() | printable,
+    settings=st.just("") | digests,
+    head=st.none() | digests,
     clock=st.floats(min_value=0, max_value=2**40),
 )
 json_values = st.recursive(
@@ -89,15 +90,27 @@ def test_no_value_of_a_field_raises_another_error(name: str, value: object) -> N
         {"version": "a\nb"},
         {"version": "\x1b[31m"},
         {"version": "\ud800"},
-        {"version": "x" * 501},
+        {"version": ""},
+        {"version": "x" * 65},
+        {"version": "1 0"},
         {"role": "KING"},
         {"vips": "192.0.2.10"},
         {"vips": ["192.0.2.10/32"]},
         {"vips": ["192.0.2.10"] * 65},
         {"eligible": 1},
         {"eligible": "yes"},
+        {"vips": ["fe80::1%eth0"]},
         {"hard": [["nginx"]]},
+        {"hard": [""]},
+        {"soft": ["x" * 501]},
+        {"soft": ["x"] * 65},
+        {"settings": "f" * 63},
+        {"settings": None},
         {"head": 7},
+        {"head": ""},
+        {"head": "v2:not-an-id"},
+        {"head": "F" * 64},
+        {"head": "f" * 64 + "\n"},
         {"clock": True},
         {"clock": "0"},
         {"clock": -1},

@@ -145,6 +145,8 @@ REFUSED: list[tuple[Callable[[str], object], str, str]] = [
     (network.urls, "http://[fd00::1::2]", "no host"),
     (network.urls, "http://a..b", "no host"),
     (network.urls, "http://a,http://a", "twice"),
+    (network.urls, f"http://a/{'x' * 500}", "longer than 500"),
+    (network.urls, ",".join(f"http://a/{number}" for number in range(51)), "at most 50"),
     (sync.paths, ",", "one directory"),
     *((sync.paths, text, "absolute path") for text in ("etc/nginx", "/", "//", "~/nginx")),
     *((sync.paths, text, "normalised") for text in ("/a//b", "/a/./b", "/a/../b", "//a", "/..")),
