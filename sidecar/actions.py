@@ -33,6 +33,10 @@ class Actions:
         """Let pass what the guards hold."""
         return await self.syncing.orders.release()
 
+    async def bring(self, snapshot: str) -> str:
+        """Bring what is missing here of a snapshot."""
+        return await self.syncing.orders.bring(snapshot)
+
     async def rollback(self, snapshot: str) -> str:
         """Serve an earlier state again."""
         return await self.syncing.orders.rollback(snapshot)

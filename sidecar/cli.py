@@ -43,19 +43,18 @@ type Action = Callable[[argparse.Namespace], int]
 
 _PATIENCE: Final = 2.0
 """Seconds to wait for an answer; the image's HEALTHCHECK allows 3."""
+_LONGEST: Final = 7200.0
+"""Seconds to wait for what may have to be pulled first."""
 _ORDERS: Final[Mapping[str, tuple[float, Sequence[str]]]] = {
     "failover": (60.0, ()),
     "drain": (60.0, ()),
     "resume": (60.0, ()),
-    "sync": (7200.0, ("dry_run",)),
+    "sync": (_LONGEST, ("dry_run",)),
     "release": (60.0, ()),
-    "rollback": (7200.0, ("snapshot",)),
-    "restore": (7200.0, ("snapshot", "path")),
+    "rollback": (_LONGEST, ("snapshot",)),
+    "restore": (_LONGEST, ("snapshot", "path")),
 }
-"""What the daemon carries out: seconds to wait for its end, and the options that go along.
-
-A sync may take as long as HA_SYNC_SOAK, which may be an hour.
-"""
+"""What the daemon carries out: seconds to wait for its end, and the options that go along."""
 
 
 def main(arguments: Sequence[str] | None = None, *, paths: Paths | None = None) -> int:
@@ -145,7 +144,7 @@ def _diff(options: argparse.Namespace) -> int:
     from sidecar import past
 
     names = [name for name in (options.first, options.second) if name is not None]
-    for line in past.diff(_loaded(options).settings, options.paths, names):
+    for line in past.diff(_loaded(options).settings, options.paths, names, _bringer(options)):
         print(line)
     return ExitCode.DONE
 
@@ -154,8 +153,18 @@ def _export(options: argparse.Namespace) -> int:
     from sidecar import past
 
     settings = _loaded(options).settings
-    print(past.write(settings, options.paths, options.snapshot, options.directory))
+    where = options.snapshot, options.directory
+    print(past.write(settings, options.paths, *where, _bringer(options)))
     return ExitCode.DONE
+
+
+def _bringer(options: argparse.Namespace) -> Callable[[str], None]:
+    """Return what lets the daemon bring what is missing of a snapshot from the other nodes."""
+
+    def bring(snapshot: str) -> None:
+        _control(options, _LONGEST).order("bring", snapshot=snapshot)
+
+    return bring
 
 
 def _secret(_options: argparse.Namespace) -> int:

@@ -36,8 +36,11 @@ MAX_BYTES: Final = 512 * 1024 * 1024
 MAX_MODE: Final = 0o777
 """No setuid, setgid or sticky bit travels: a scan masks them, a manifest with one is refused."""
 
-MAX_TEXT: Final = 64 * 1024 * 1024
+MAX_TEXT: Final = 8 * 1024 * 1024
 """Bytes of a manifest's text; 20,000 usual paths need 3 MiB."""
+
+MAX_HEADER: Final = 64 * 1024
+"""Bytes of its first line."""
 
 _MAX_PATH: Final = 4096
 _MAX_NODE: Final = 64
@@ -45,6 +48,18 @@ _MAX_SUMMARY: Final = 1000
 _LAST_TIME: Final = 253_402_300_799.0  # the end of the year 9999
 _NO_NAMES: Final = frozenset({"", ".", ".."})
 _DIGEST: Final = re.compile(r"[0-9a-f]{64}")
+
+_NUMBER: Final = "0|[1-9][0-9]{0,14}"
+_STRING: Final = r'"[ !#-\[\]-~]*+(?:\\(?:["\\bfnrt]|u[0-9a-f]{4})[ !#-\[\]-~]*+)*+"'
+_ENTRY: Final = re.compile(
+    rf"(?P<path>{_STRING}):\{{(?:"
+    r'"digest":"(?P<digest>[0-9a-f]{64})","kind":"file",'
+    rf'"mode":(?P<mode>{_NUMBER}),"size":(?P<size>{_NUMBER})'
+    rf'|"kind":"directory","mode":(?P<directory>{_NUMBER})'
+    rf'|"kind":"link","target":(?P<target>{_STRING})'
+    r")\}"
+)
+"""One entry of a tree, in canonical form."""
 
 
 class Kind(StrEnum):
@@ -155,6 +170,8 @@ def decode_header(text: bytes) -> Header:
     if len(text) > MAX_TEXT:
         raise ValueError(f"the manifest has {len(text)} bytes, at most {MAX_TEXT} are allowed")
     line, end, rest = text.partition(b"\n")
+    if len(line) > MAX_HEADER:
+        raise ValueError(f"the header has {len(line)} bytes, at most {MAX_HEADER} are allowed")
     body = _parse(line)
     found = body.pop("format", None)
     if type(found) is not int or found < FORMAT:
@@ -183,15 +200,13 @@ def decode(text: bytes) -> Snapshot:
         raise ValueError("the tree is no longer kept")
     snapshot = Snapshot(
         roots=header.roots,
-        tree={path: _entry(path, fields) for path, fields in _parse(rest[:-1]).items()},
+        tree=_decode_tree(rest.decode("ascii")),
         parents=header.parents,
         node=header.node,
         time=header.time,
         summary=header.summary,
     )
     _check_tree(snapshot.tree, snapshot.roots)
-    if _encode_tree(snapshot.tree) + b"\n" != rest:
-        raise ValueError("the tree is not in canonical form")
     return snapshot
 
 
@@ -208,6 +223,8 @@ def check(snapshot: Snapshot) -> None:
         )
     )
     _check_tree(snapshot.tree, snapshot.roots)
+    if (length := len(encode(snapshot))) > MAX_TEXT:
+        raise ValueError(f"its list of names has {length} bytes, at most {MAX_TEXT} are allowed")
 
 
 def _encode_header(header: Header) -> bytes:
@@ -256,14 +273,47 @@ def _refuse_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is no number")
 
 
-def _entry(path: str, fields: object) -> Entry:
-    """Return the entry as described; the comparison of texts finds what does not fit its kind."""
-    if type(fields) is not dict:
-        raise ValueError(f"{path!r} must be described by a JSON object")
-    try:
-        return Entry(**{**fields, "kind": Kind(fields["kind"])})
-    except (KeyError, TypeError):
-        raise ValueError(f"{path!r} has not the fields of an entry") from None
+def _decode_tree(text: str) -> dict[str, Entry]:
+    """Return the entries of a tree's text, which ends with a newline.
+
+    No more is read than a set may hold, and only the canonical form is understood: what another
+    machine sends costs no more than what it may send.
+    """
+    tree: dict[str, Entry] = {}
+    before, position = "", 1
+    if text == "{}\n":
+        return tree
+    while match := _ENTRY.match(text, position):
+        path = _unquoted(match["path"])
+        if tree and path <= before:
+            raise ValueError("the paths are not sorted")
+        if len(tree) == MAX_PATHS:
+            raise ValueError(f"more than {MAX_PATHS} paths")
+        tree[path] = _entry(match)
+        before, position = path, match.end() + 1
+        if text[position - 1 : position] != ",":
+            break
+    if text[:1] != "{" or text[position - 1 :] != "}\n":
+        raise ValueError(f"the tree is not in canonical form after {len(tree)} paths")
+    return tree
+
+
+def _entry(match: re.Match[str]) -> Entry:
+    if match["digest"] is not None:
+        mode, size = int(match["mode"]), int(match["size"])
+        return Entry(kind=Kind.FILE, mode=mode, digest=match["digest"], size=size)
+    if match["target"] is not None:
+        return Entry(kind=Kind.LINK, target=_unquoted(match["target"]))
+    return Entry(kind=Kind.DIRECTORY, mode=int(match["directory"]))
+
+
+def _unquoted(quoted: str) -> str:
+    if "\\" not in quoted:
+        return quoted[1:-1]
+    text = json.loads(quoted)
+    if _quoted(text) != quoted:
+        raise ValueError(f"{quoted} is not in canonical form")
+    return str(text)
 
 
 def _check_header(header: Header) -> None:

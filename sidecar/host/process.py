@@ -23,6 +23,9 @@ from sidecar.errors import ProgramError, ProgramMissingError
 LAST_LINES: Final = 25
 """How many lines of a child's output are kept for an error message."""
 
+MOST_OUTPUT: Final = 16 * 1024 * 1024
+"""Bytes of each of its two outputs that are kept of a program that has ended."""
+
 _LINE_LIMIT: Final = 64 * 1024
 _PIPE_SIZE: Final = 1024 * 1024
 
@@ -34,7 +37,7 @@ MINIMAL_ENVIRONMENT: Final[Mapping[str, str]] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Completed:
-    """A program that has ended: its exit code (negative: the signal) and its whole output."""
+    """A program that has ended: its exit code (negative: the signal) and its output."""
 
     code: int
     stdout: str
@@ -61,12 +64,17 @@ async def run(
 ) -> Completed:
     """Run `command` to its end within `timeout` seconds and return what it said.
 
+    Of each output the first `MOST_OUTPUT` bytes are returned: some of it is a peer's.
     Raise ProgramMissingError if it cannot be started, ProgramError if it takes too long.
     """
     process = await _start(command, environment, stdin=None if stdin is None else PIPE)
     try:
         async with asyncio.timeout(timeout):
-            stdout, stderr = await process.communicate(stdin)
+            async with asyncio.TaskGroup() as group:
+                stdout = group.create_task(_beginning(process.stdout))
+                stderr = group.create_task(_beginning(process.stderr))
+                await _feed(process.stdin, stdin)
+            await process.wait()
     except TimeoutError:
         raise ProgramError(f"cannot run {command[0]}: no end after {timeout:g} s") from None
     finally:
@@ -76,8 +84,8 @@ async def run(
     assert process.returncode is not None
     return Completed(
         code=process.returncode,
-        stdout=stdout.decode(errors="replace"),
-        stderr=stderr.decode(errors="replace"),
+        stdout=stdout.result().decode(errors="replace"),
+        stderr=stderr.result().decode(errors="replace"),
     )
 
 
@@ -252,6 +260,24 @@ def kill_group(group: int, number: Signals) -> None:
     """Send a signal to a process group; one that has ended gets none."""
     with suppress(ProcessLookupError):
         os.killpg(group, number)
+
+
+async def _beginning(stream: asyncio.StreamReader | None) -> bytes:
+    """Read a stream to its end and return how it begins."""
+    assert stream is not None
+    kept = bytearray()
+    while chunk := await stream.read(_LINE_LIMIT):
+        kept += chunk[: MOST_OUTPUT - len(kept)]
+    return bytes(kept)
+
+
+async def _feed(stream: asyncio.StreamWriter | None, text: bytes | None) -> None:
+    if stream is None or text is None:
+        return
+    with suppress(ConnectionError):  # it has ended without reading
+        stream.write(text)
+        await stream.drain()
+    stream.close()
 
 
 async def _lines(stream: asyncio.StreamReader) -> AsyncIterator[str]:

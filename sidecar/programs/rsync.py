@@ -17,12 +17,10 @@ from sidecar.core.settings import Address
 from sidecar.host import files
 from sidecar.host.paths import Paths
 from sidecar.programs import ssh_words
+from sidecar.programs.limits import limited
 
 SILENCE: Final = 10
 """Seconds without a byte after which either side gives up."""
-
-_MEMORY: Final = 512 * 1024 * 1024
-"""Bytes of address space: a peer that lists files without end ends rsync, not the container."""
 
 
 class Module(Enum):
@@ -87,7 +85,8 @@ def daemon_config(history: Path, run: Path) -> str:
 
 def list_command(source: Source) -> list[str]:
     """Return the arguments that print what a module has; `parse_list` reads it."""
-    return [*_client(source), "--list-only", "--dirs", "--no-human-readable", source.location]
+    options = ["--list-only", "--dirs", "--no-human-readable"]
+    return limited([*_client(source), *options, source.location])
 
 
 def pull_command(source: Source, destination: Path, *, partial: Path, largest: int) -> list[str]:
@@ -97,10 +96,7 @@ def pull_command(source: Source, destination: Path, *, partial: Path, largest: i
     is in `destination` is not brought again; a file that was cut is left in `partial` and continued
     from there.
     """
-    # A peer can send more than it has announced: the kernel ends that.
-    limited = ["prlimit", f"--fsize={largest}", f"--as={_MEMORY}", "--"]
-    return [
-        *limited,
+    command = [
         *_client(source),
         "--files-from=-",
         # With a list of names rsync takes directories too.
@@ -114,6 +110,8 @@ def pull_command(source: Source, destination: Path, *, partial: Path, largest: i
         source.location,
         f"{destination}/",
     ]
+    # A peer can send more than it has announced: the kernel ends that.
+    return limited(command, largest=largest)
 
 
 def _client(source: Source) -> list[str]:

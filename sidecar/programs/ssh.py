@@ -13,6 +13,7 @@ from sidecar.core.settings import Address, Identity
 from sidecar.host import files
 from sidecar.host.paths import Paths
 from sidecar.host.supervise import Program
+from sidecar.programs.limits import limited
 from sidecar.programs.ssh_keys import Keys
 from sidecar.programs.ssh_words import SshdLog
 
@@ -131,8 +132,11 @@ def sshd(paths: Paths) -> Program:
 
     return Program(
         name="sshd",
-        # By its absolute path, which it asks for since it starts itself again.
-        command=lambda: ["/usr/sbin/sshd", "-D", "-e", "-f", str(SshFiles.below(paths).config)],
+        # By its absolute path, which it asks for since it starts itself again. The limits are for
+        # what a peer starts here, too.
+        command=lambda: limited(
+            ["/usr/sbin/sshd", "-D", "-e", "-f", str(SshFiles.below(paths).config)]
+        ),
         graces=((signal.SIGTERM, 2.0),),
         prepare=prepare,
         on_line=SshdLog(logging.getLogger("sshd")),
@@ -143,7 +147,7 @@ def client_command(
     paths: Paths, *, node: Address, peer: Address, port: int, command: str
 ) -> list[str]:
     """Return the arguments that run `command` on `peer`, from the address of `node` alone."""
-    return [*_client(paths, node, port), "--", str(peer), command]
+    return limited([*_client(paths, node, port), "--", str(peer), command])
 
 
 def keeping_command(paths: Paths, *, node: Address, peer: Address, port: int) -> list[str]:
@@ -160,7 +164,7 @@ def keeping_command(paths: Paths, *, node: Address, peer: Address, port: int) ->
         "ServerAliveInterval": str(SHARED_SILENCE // 4),
         "SessionType": "none",
     }
-    return [*_client(paths, node, port, **options), "--", str(peer)]
+    return limited([*_client(paths, node, port, **options), "--", str(peer)])
 
 
 def sharing_command(paths: Paths, *, node: Address, peer: Address, port: int) -> list[str]:

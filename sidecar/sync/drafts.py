@@ -1,4 +1,13 @@
-"""What is written here: tried, and kept as a snapshot if it serves well."""
+"""What is written here: tried, and kept as a snapshot if it serves well.
+
+    seen ── guarded ────────────────────────────► held, until a release
+     │
+     └─► served ── refused, or not well ────────► failed, tried again later or when it changes
+            │
+            └─► on trial for the soak ── well ──► kept: the head
+
+A trial holds nobody up: whatever changes the folders meanwhile ends it, and that is no failure.
+"""
 
 import asyncio
 import time
@@ -16,6 +25,7 @@ from sidecar.sync.served import Served
 from sidecar.sync.workspace import BusyError, Look, RefusedByServiceError, Workspace
 
 SOAK_STEP: Final = 0.1
+"""Seconds between two looks at how something on trial serves."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +40,8 @@ class Draft:
     failures: int = 0
     retry: float = 0.0
     """Monotonic time from which the same tree is tried again."""
+    until: float | None = None
+    """Monotonic time up to which it is on trial; None while it is not."""
 
 
 class Drafts:
@@ -76,9 +88,23 @@ class Drafts:
         """What waits for a person."""
         return (*self._refused, *((self._draft.hold,) if self._draft.hold else ()))
 
+    @property
+    def on_trial(self) -> bool:
+        """It serves, and is watched."""
+        return self._draft.until is not None
+
     def waits(self) -> list[float]:
-        """Return the seconds until a draft that failed is tried again."""
+        """Return the seconds until a draft that failed is tried again, or a trial ends."""
+        if self._draft.until is not None:
+            return [self._draft.until - time.monotonic()]
         return [self._draft.retry - time.monotonic()] if self._draft.error else []
+
+    def serves_well(self) -> bool:
+        """Look at what is on trial; what once does not serve well has failed."""
+        if self._draft.until is not None and (error := self._served.well()):
+            self._fail(error)
+            return False
+        return True
 
     def forgive(self) -> None:
         """Try again now."""
@@ -91,7 +117,7 @@ class Drafts:
     async def accept(self, look: Look) -> Look:
         """Make what was seen the head if it serves well; return the look with that as head.
 
-        Return the same look where there is nothing to accept, or nothing that may be accepted.
+        Return the same look where there is nothing to accept, or nothing that may be accepted yet.
         Raise BusyError if somebody goes on writing.
         """
         self._refused = tuple(
@@ -104,9 +130,9 @@ class Drafts:
         if look.head is None and is_stock(look.live, self._rules):
             return look
         again = before.tree == look.live
-        if again and time.monotonic() < before.retry:
+        if again and (before.until is not None or time.monotonic() < before.retry):
             self._draft = before
-            return look
+            return await self._try(look)
         self._draft = Draft(
             tree=look.live,
             paths=tuple(change.path for change in look.draft),
@@ -115,13 +141,7 @@ class Drafts:
         )
         if self._draft.hold:
             return look
-        try:
-            return await self._try(look)
-        except SidecarError as error:
-            failures = self._draft.failures + 1
-            retry = time.monotonic() + self._pace.delay(failures + 1, 0.0)
-            self._draft = replace(self._draft, error=error.line, failures=failures, retry=retry)
-            return look
+        return await self._try(look)
 
     def _guard(self, look: Look) -> Hold | None:
         """Return why what was seen must not be accepted without a person's word."""
@@ -142,23 +162,35 @@ class Drafts:
         )
 
     async def _try(self, look: Look) -> Look:
-        """Serve what was seen, keep it, make it the head; raise SidecarError if that fails."""
-        if error := await self._serve_well():
+        """Take what was seen one step further; see `accept`."""
+        try:
+            if not self.on_trial and not self._draft.error:
+                await self._begin_trial(look)
+            return await self._end_trial(look)
+        except SidecarError as error:
+            self._fail(error.line)
+            return look
+
+    async def _begin_trial(self, look: Look) -> None:
+        """Serve what was seen, and watch it from now on."""
+        if error := await self._served.try_own():
             raise RefusedByServiceError(error)
         if changed := different(look.live, (await self._workspace.look()).live):
             raise BusyError(min(changed))
+        self._draft = replace(self._draft, until=time.monotonic() + self._soak)
+
+    async def _end_trial(self, look: Look) -> Look:
+        """Keep what was on trial long enough and make it the head."""
+        if self._soak and not self.serves_well():
+            return look
+        if self._draft.until is None or time.monotonic() < self._draft.until:
+            return look
         kept = await self._workspace.keep(look, self._node, time.time())
         await asyncio.to_thread(self._workspace.history.set_head, kept.head)
         self.clear()
         return kept
 
-    async def _serve_well(self) -> str:
-        """Serve what lies in the folders for the time of the soak; return why that did not work."""
-        if error := await self._served.try_own():
-            return error
-        deadline = time.monotonic() + self._soak
-        while time.monotonic() < deadline:
-            await asyncio.sleep(SOAK_STEP)
-            if error := self._served.well():
-                return error
-        return ""
+    def _fail(self, error: str) -> None:
+        failures = self._draft.failures + 1
+        retry = time.monotonic() + self._pace.delay(failures + 1, 0.0)
+        self._draft = replace(self._draft, error=error, failures=failures, retry=retry, until=None)

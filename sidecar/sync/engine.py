@@ -3,14 +3,17 @@
 One pass looks at the folders, accepts what differs from the head if it serves well, and then does
 what `core.reconcile` says until there is nothing left to do. Passes never overlap; a file event, a
 peer's new head, the schedule and a person all lead to the same pass.
+
+What takes its time holds no pass, and so no edit and no command: pulls run beside them, at most one
+from each peer, and a pass only uses what is here whole; what is on trial is looked at in between.
 """
 
 import asyncio
 import logging
+import math
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
-from ipaddress import ip_address
 from typing import Final
 
 from sidecar.core.backoff import Backoff
@@ -20,8 +23,9 @@ from sidecar.core.reconcile import Facts, FastForward, Fetch, Join, Plan, join, 
 from sidecar.core.sync import Hold, SyncReport
 from sidecar.errors import RefusedError, SidecarError
 from sidecar.sync.decisions import Decisions
-from sidecar.sync.drafts import Drafts
+from sidecar.sync.drafts import SOAK_STEP, Drafts
 from sidecar.sync.peers import Peers
+from sidecar.sync.pulls import Pulls
 from sidecar.sync.served import Served
 from sidecar.sync.store import History
 from sidecar.sync.transfer import Transfer
@@ -38,6 +42,9 @@ RETRY: Final = Backoff(first=5.0, most=300.0, jitter=0.0)
 """Pace at which all that failed is tried again: a peer, a snapshot, a draft."""
 
 PRUNE_EVERY: Final = 600.0
+
+FILL_EVERY: Final = 5.0
+"""Seconds between two looks at what is missing of the past."""
 
 
 class Engine:
@@ -61,13 +68,14 @@ class Engine:
         on_change: Callable[[], None],
     ) -> None:
         self._workspace, self._rules = workspace, rules
-        self._transfer, self._served = transfer, served
+        self._served = served
         self._keep = keep
         self._on_change = on_change
         self._wake, self._full = asyncio.Event(), True
         self._turn = asyncio.Lock()
         self._pruned = time.monotonic()
         self._peers = Peers(RETRY)
+        self._pulls = Pulls(transfer, workspace.history, self._peers, self._wake)
         self._decisions = Decisions(workspace.history.directory, RETRY)
         self._drafts = Drafts(
             workspace, rules, served, self._decisions, node=node, soak=soak, pace=RETRY
@@ -102,26 +110,46 @@ class Engine:
     async def run(self) -> None:
         """Make passes whenever there is a reason, until cancelled."""
         try:
-            while True:
-                self._wake.clear()
-                async with self._turn:
-                    try:
-                        pause = await self._pass()
-                    except BusyError as error:
-                        pause = BUSY_PAUSE
-                        self._note_busy(error.path)
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(pause):
-                        await self._wake.wait()
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._make_passes(), name="sync passes")
+                group.create_task(self._fill(), name="sync past")
         finally:
-            await self._transfer.close()
+            await self._pulls.close()
+
+    async def _make_passes(self) -> None:
+        while True:
+            self._wake.clear()
+            async with self._turn:
+                try:
+                    pause = await self._pass()
+                except BusyError as error:
+                    pause = BUSY_PAUSE
+                    self._note_busy(error.path)
+            await self._rest(pause)
+
+    async def _rest(self, pause: float | None) -> None:
+        """Wait for a reason for the next pass, at most `pause` seconds."""
+        end = time.monotonic() + pause if pause is not None else math.inf
+        while (left := end - time.monotonic()) > 0 and self._drafts.serves_well():
+            step = SOAK_STEP if self._drafts.on_trial else math.inf
+            with suppress(TimeoutError):
+                async with asyncio.timeout(min(step, left)):
+                    await self._wake.wait()
+                    return
 
     async def once(self) -> None:
-        """Make a pass now, for somebody who waits for it; try again what failed."""
+        """Make a pass now, for somebody who waits for it and its pulls; try again what failed."""
         async with self._turn:
             self._peers.forgive()
             self._drafts.forgive()
             await asyncio.to_thread(self._decisions.forgive)
+        await self._pass_now()
+        if self._pulls.of_heads:
+            await self._pulls.wait()
+            await self._pass_now()
+
+    async def _pass_now(self) -> None:
+        async with self._turn:
             for _ in range(BUSY_TRIES):
                 try:
                     retry = await self._pass()
@@ -143,6 +171,10 @@ class Engine:
                 await asyncio.to_thread(self._decisions.release, held.release)
         self.wake()
         return held
+
+    async def bring(self, name: str) -> None:
+        """Make a snapshot whole that is not; raise RefusedError if no linked peer has it whole."""
+        await self._pulls.bring(name)
 
     async def forecast(self) -> tuple[Look, Plan]:
         """Return what lies in the folders and what a pass would do with the peers."""
@@ -197,7 +229,7 @@ class Engine:
             return RETRY.first
         self._stuck, self._busy_since = (), None
         self._set_head()
-        if not self._wake.is_set():
+        if not (self._wake.is_set() or self._pulls.of_heads or self._drafts.on_trial):
             self.settled.set()
         return self._until_retry(time.monotonic() - begun)
 
@@ -229,15 +261,22 @@ class Engine:
         return accepted
 
     async def _follow(self, look: Look) -> None:
-        """Do step after step until there is none; the first failure of a peer ends its turn."""
+        """Do step after step until there is none that can be done at once.
+
+        What is on trial has to end first; only pulls begin meanwhile.
+        """
         while not look.refused:
             self._plan = await asyncio.to_thread(self._make_plan, look)
             match self._plan.step:
+                case Fetch(node=node, snapshot=snapshot):
+                    self.settled.clear()
+                    self._pulls.begin(node, snapshot)
+                    continue
+                case _ if self._drafts.on_trial:
+                    break
                 case None:
                     self._peers.count_equal(self.head)
                     return
-                case Fetch(node=node, snapshot=snapshot):
-                    await self._fetch(node, snapshot)
                 case FastForward(snapshot=snapshot):
                     await self._fast_forward(look, snapshot)
                 case Join(parents=parents):
@@ -258,7 +297,7 @@ class Engine:
         facts = Facts(
             now=time.time(),
             head=look.head,
-            peers=self._peers.willing,
+            peers=self._peers.willing(self._pulls.of_heads),
             graph=graph,
             snapshots={**complete, **own},
             draft=look.draft,
@@ -266,22 +305,15 @@ class Engine:
         )
         return reconcile(facts, self._rules)
 
-    async def _fetch(self, node: str, name: str) -> None:
-        peer = ip_address(node)
-        try:
-            await self._transfer.fetch_manifests(peer, {name})
-            if await asyncio.to_thread(lambda: self._history.graph().unknown(name)):
-                await self._transfer.fetch_manifests(peer)
-            snapshot = await asyncio.to_thread(self._history.get, name)
-            missing = await asyncio.to_thread(self._history.missing, snapshot)
-            await self._transfer.fetch_objects(peer, missing)
-            if await asyncio.to_thread(self._history.missing, snapshot):
-                raise SidecarError(f"cannot use snapshot {name[:12]} of {node}: it is not whole")
-        except SidecarError as error:
-            self._peers.count_failure(node, error)
-            log.warning("%s", error)
-        else:
-            self._peers.count_success(node, name)
+    async def _fill(self) -> None:
+        """Bring what is missing of the past while there is nothing else to do."""
+        while True:
+            await self.settled.wait()
+            try:
+                await self._pulls.fill(await asyncio.to_thread(self._kept))
+            except (SidecarError, OSError) as error:
+                log.warning("cannot look for what is missing of the past: %s", error)
+            await asyncio.sleep(FILL_EVERY)
 
     async def _fast_forward(self, look: Look, name: str) -> None:
         snapshot = await asyncio.to_thread(self._history.get, name)
@@ -342,10 +374,15 @@ class Engine:
         if time.monotonic() - self._pruned < PRUNE_EVERY:
             return
         self._pruned = time.monotonic()
+        self._pulls.doubt()
+        await asyncio.to_thread(lambda: self._history.prune(self._kept()))
+
+    def _kept(self) -> list[str]:
+        """Return the snapshots that are kept with their files, newest first."""
         heads = [head for head in (self.head, *self._peers.heads.values()) if head]
-        graph = await asyncio.to_thread(self._history.graph)
+        graph = self._history.graph()
         kept = graph.keep([head for head in heads if head in graph.parents], self._keep)
-        await asyncio.to_thread(self._history.prune, kept)
+        return graph.oldest_first(kept)[::-1]
 
 
 def _busy(what: str) -> RefusedError:

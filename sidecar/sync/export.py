@@ -22,11 +22,6 @@ def export(history: History, snapshot: Snapshot, directory: Path, roots: Sequenc
     Raise RefusedError if the directory holds something, or lies below one of the synced `roots`.
     """
     _check_place(directory, roots)
-    if missing := history.missing(snapshot):
-        raise SidecarError(
-            f"cannot export: object {min(missing)[:12]} is not in the history",
-            "it is fetched again from the peers at the next sync, where they have it",
-        )
     try:
         directory.mkdir(parents=True, exist_ok=True)
         _write(history, snapshot, directory)
@@ -87,7 +82,7 @@ def _write_file(history: History, entry: Entry, target: Path) -> None:
         os.fchmod(copy.fileno(), entry.mode)
     if content.hexdigest() != entry.digest:
         history.verify(entry.digest)
-        raise SidecarError(
+        raise RefusedError(
             f"cannot export {printable(str(target))}: its content in the history is damaged",
-            "it is fetched again from the peers at the next sync, where they have it",
+            "it is fetched again from the peers, where they have it",
         )

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import BinaryIO, Final
 
 from sidecar.core.snapshot import MAX_BYTES, is_id
-from sidecar.errors import SidecarError
+from sidecar.errors import RefusedError, SidecarError
 from sidecar.host import files
 from sidecar.host.parallel import for_each
 
@@ -167,12 +167,19 @@ class Objects:
         new = []
         with keeping():
             for file, digest, size in verified:
-                if self.has(digest, size):
-                    os.utime(self._path(digest))  # in use again: not to be pruned now
+                if self.has(digest, size) and self._renew(digest):
                     file.unlink()
                 else:
                     new.append((file, self._path(digest)))
             for_each(lambda move: move_in(*move), new)
+
+    def _renew(self, digest: str) -> bool:
+        """Make an object young, so that it is not pruned now; tell whether it was not just so."""
+        try:
+            os.utime(self._path(digest))
+        except FileNotFoundError:
+            return False
+        return True
 
     def _path(self, digest: str) -> Path:
         if not is_id(digest):
@@ -252,8 +259,8 @@ def _is_content_of(file: Path) -> bool:
         raise
 
 
-def _missing(digest: str) -> SidecarError:
-    return SidecarError(
+def _missing(digest: str) -> RefusedError:
+    return RefusedError(
         f"cannot read object {digest[:12]}: it is not in the history",
-        "it is fetched again from the peers at the next sync, where they have it",
+        "it is fetched again from the peers, where they have it",
     )

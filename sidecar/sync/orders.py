@@ -37,8 +37,9 @@ class Orders:
 
     async def rollback(self, snapshot: str) -> str:
         """Serve an earlier state again, everywhere."""
-        target = lookup(self._workspace.history, snapshot)
-        wanted = self._workspace.history.get(target)
+        target = await asyncio.to_thread(lookup, self._workspace.history, snapshot)
+        await self._engine.bring(target)
+        wanted = await asyncio.to_thread(self._workspace.history.get, target)
         if wanted.roots != self._workspace.roots:
             raise RefusedError(
                 f"cannot go back to {target[:12]}: it has {', '.join(wanted.roots)}",
@@ -50,8 +51,8 @@ class Orders:
 
     async def restore(self, snapshot: str, path: str) -> str:
         """Bring back what an earlier state had at a path, everywhere."""
-        source = lookup(self._workspace.history, snapshot)
-        old = self._workspace.history.get(source).tree
+        source = await asyncio.to_thread(lookup, self._workspace.history, snapshot)
+        old = await self._tree_with(source, path)
         full = self._locate(path, old)
         if full is None:
             raise RefusedError(
@@ -66,6 +67,26 @@ class Orders:
                 f"restored {name(full, self._workspace.roots)} from {source[:12]}",
             )
         )
+
+    async def bring(self, snapshot: str) -> str:
+        """Make a snapshot whole that is not, given by its id."""
+        await self._engine.bring(await asyncio.to_thread(lookup, self._workspace.history, snapshot))
+        return f"snapshot {snapshot[:12]} is whole"
+
+    async def _tree_with(self, source: str, path: str) -> Tree:
+        """Return a snapshot's tree; all that it has at a path is here."""
+        history = self._workspace.history
+        try:
+            await self._engine.bring(source)
+        except RefusedError:
+            if source not in await asyncio.to_thread(history.whole):
+                raise
+            old = (await asyncio.to_thread(history.get, source)).tree
+            full = self._locate(path, old)
+            needed = [one.digest for name, one in old.items() if f"{name}/".startswith(f"{full}/")]
+            if await asyncio.to_thread(history.absent, filter(None, needed)):
+                raise
+        return (await asyncio.to_thread(history.get, source)).tree
 
     async def _replace(self, look: Look, wanted: Tree, target: str | None, summary: str) -> str:
         """Make `wanted` the live tree and a snapshot that follows the head and `target`."""
@@ -125,7 +146,9 @@ def _outcome(report: SyncReport) -> str:
     """Return how things stand after a check, in words."""
     lines = [f"head is {report.head[:12]}" if report.head else "there is no snapshot yet"]
     if report.draft:
-        why = report.draft_error or "it is held"
+        why = report.draft_error or (
+            "it is held" if report.holds else "it has to serve well for HA_SYNC_SOAK first"
+        )
         lines.append(f"not accepted: {', '.join(report.draft)}: {why}")
     lines += [f"refused {one[:12]}: {why}" for one, why in report.rejected.items()]
     lines += [f"held ({hold.reason}): {hold.message}\n  {hold.hint}" for hold in report.holds]

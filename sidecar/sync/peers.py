@@ -35,12 +35,16 @@ class Peers:
         self.heads = dict(heads)
         return True
 
-    @property
-    def willing(self) -> Mapping[str, str | None]:
-        """The heads of those that need not be spared after a failure."""
-        now = time.monotonic()
+    def willing(self, pulled: Mapping[str, str]) -> Mapping[str, str | None]:
+        """Return the heads of those that need not be spared after a failure.
+
+        What is being `pulled`, by node, is left out until it is here, and the next of that node.
+        """
+        now, coming = time.monotonic(), frozenset(pulled.values())
         return {
-            node: head for node, head in self.heads.items() if self._retry.get(node, 0.0) <= now
+            node: head
+            for node, head in self.heads.items()
+            if self._retry.get(node, 0.0) <= now and node not in pulled and head not in coming
         }
 
     @property

@@ -38,7 +38,7 @@ from sidecar.core.snapshot import (
     is_id,
     without_tree,
 )
-from sidecar.errors import SidecarError
+from sidecar.errors import RefusedError, SidecarError
 from sidecar.host import files
 from sidecar.sync.objects import (
     MODE,
@@ -138,16 +138,16 @@ class History:
         return name
 
     def get(self, snapshot: str) -> Snapshot:
-        """Return a snapshot; raise SidecarError where it is unknown or only its header is left."""
+        """Return a snapshot; raise RefusedError where it is unknown or only its header is left."""
         found = self._snapshot(snapshot)
         if found is not None:
             return found
         if snapshot in self.ids():
-            raise SidecarError(
+            raise RefusedError(
                 f"cannot read snapshot {snapshot[:12]}: its files are no longer kept",
                 "HA_SYNC_KEEP says how many snapshots are kept with their files",
             )
-        raise SidecarError(
+        raise RefusedError(
             f"cannot read snapshot {snapshot[:12]}: it is not in the history",
             "`ha history` lists those that are",
         )
@@ -176,6 +176,10 @@ class History:
     def whole(self) -> frozenset[str]:
         """Return the ids of the snapshots whose tree is still here."""
         return frozenset(name for name in self.ids() if self._has_tree(name))
+
+    def incomplete(self, snapshots: Iterable[str]) -> frozenset[str]:
+        """Return those of `snapshots` whose tree is not here, or not all of their objects."""
+        return frozenset(name for name in snapshots if not self._is_complete(name))
 
     def graph(self) -> Graph:
         """Return the graph of all known snapshots."""
@@ -213,10 +217,11 @@ class History:
         Return the names of that, also where it was here already. What is not what its name says is
         removed and logged.
         """
-        with self._lock, keeping():
+        with keeping():
             right = self._objects.adopt(_listing(incoming / "objects"))
             self._objects.sync()
             fetched = {path.name: _fetched(path) for path in _listing(incoming / "snapshots")}
+        with self._lock, keeping():
             parents = {name: header.parents for name, header in fetched.items() if header}
             for name in Graph(parents).oldest_first(parents):
                 self._adopt_snapshot(incoming / "snapshots" / name)
@@ -260,6 +265,12 @@ class History:
         except ValueError as error:
             set_aside(path, str(error))
             return None
+
+    def _is_complete(self, snapshot: str) -> bool:
+        found = self._read(snapshot)
+        if found is None or not has_tree(found[1]):
+            return False
+        return not self.absent(one.decode() for one in _DIGEST.findall(found[1]))
 
     def _has_tree(self, snapshot: str) -> bool:
         with suppress(FileNotFoundError), open_regular(self._snapshots / snapshot) as file:

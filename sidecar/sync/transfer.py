@@ -6,8 +6,12 @@ goes on from that.
 """
 
 import asyncio
+import os
 import shutil
-from collections.abc import Collection, Mapping, Sequence
+import time
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -17,7 +21,7 @@ from sidecar.core.settings import Address, Identity
 from sidecar.core.snapshot import MAX_BYTES, MAX_PATHS, MAX_TEXT, is_id
 from sidecar.errors import ProgramError, SidecarError
 from sidecar.host.paths import Paths
-from sidecar.host.process import run
+from sidecar.host.process import Completed, run
 from sidecar.programs import rsync, ssh
 from sidecar.programs.rsync import Module, Outcome
 from sidecar.sync.objects import keeping
@@ -30,8 +34,24 @@ TRIES: Final = 3
 LONGEST: Final = 900.0
 """Seconds of one run: 512 MiB at 5 Mbit/s. Silence ends one much earlier."""
 
-MAX_HISTORY: Final = 4 * MAX_BYTES
+LISTED_WITHIN: Final = 30.0
+"""Seconds for the list of all manifests of a peer."""
+
+LEAST_RATE: Final = 32 * 1024
+"""Bytes that have to arrive each second, on average over `SLOW_FOR` seconds."""
+
+SLOW_FOR: Final = 30.0
+
+LOOK_EVERY: Final = 1.0
+"""Seconds between two looks at what has arrived."""
+
+MAX_HISTORY: Final = 2 * MAX_BYTES
 """Bytes of all manifests that one pull may bring."""
+
+_FILE: Final = 512
+"""Bytes that a file counts for beyond its content: it takes a name, and time."""
+
+Start = Callable[[], Awaitable[Completed]]
 
 _HINTS: Final[Mapping[Outcome, str]] = {
     Outcome.AGAIN: "it is tried again",
@@ -72,15 +92,18 @@ class Transfer:
 
         Raise TransferError.
         """
-        if ids is None:
-            ids = await self._lacking(peer)
-        return await self._pull(peer, Module.SNAPSHOTS, ids, largest=MAX_TEXT)
+        sizes = await self._lacking(peer) if ids is None else dict.fromkeys(ids, MAX_TEXT)
+        return await self._pull(peer, Module.SNAPSHOTS, sizes)
 
-    async def fetch_objects(self, peer: Address, digests: Collection[str]) -> frozenset[str]:
-        """Bring the contents `digests` and return those that are new; raise TransferError."""
-        if len(digests) > MAX_PATHS:
-            raise _error(peer, f"{len(digests)} files are more than {MAX_PATHS}", Outcome.REFUSED)
-        return await self._pull(peer, Module.OBJECTS, digests, largest=MAX_BYTES)
+    async def fetch_objects(self, peer: Address, sizes: Mapping[str, int]) -> frozenset[str]:
+        """Bring contents, given with their bytes, and return those that are new.
+
+        Raise TransferError.
+        """
+        found = f"{len(sizes)} files of {sum(sizes.values())} bytes"
+        if len(sizes) > MAX_PATHS or sum(sizes.values()) > MAX_BYTES:
+            raise _error(peer, f"{found} are more than a set may hold", Outcome.REFUSED)
+        return await self._pull(peer, Module.OBJECTS, sizes)
 
     async def disconnect(self, peer: Address) -> None:
         """End the connection to `peer`; the next pull makes a new one."""
@@ -92,24 +115,31 @@ class Transfer:
         for session in self._sessions.values():
             await session.close()
 
-    async def _lacking(self, peer: Address) -> Collection[str]:
-        """Return the ids of the snapshots that `peer` has and we lack."""
+    async def _lacking(self, peer: Address) -> Mapping[str, int]:
+        """Return the ids of the snapshots that `peer` has and we lack, with their bytes."""
         command = rsync.list_command(self._source(peer, Module.SNAPSHOTS))
         async with self._locks[peer]:
-            listed = rsync.parse_list(await self._run(peer, command))
+            listing = partial(run, command, timeout=LISTED_WITHIN)
+            listed = rsync.parse_list(await self._run(peer, listing))
         known = await asyncio.to_thread(self._history.ids)
         new = {name: size for name, size in listed.items() if is_id(name) and name not in known}
         # Those that are just being made or fetched there come on top.
         if len(new) > 2 * MAX_SNAPSHOTS or sum(new.values()) > MAX_HISTORY:
             found = f"it offers {len(new)} manifests of {sum(new.values())} bytes"
             raise _error(peer, f"{found}, which is too much", Outcome.REFUSED)
-        return new.keys()
+        if (largest := max(new.values(), default=0)) > MAX_TEXT:
+            found = f"it offers a manifest of {largest} bytes"
+            raise _error(peer, f"{found}, which is too much", Outcome.REFUSED)
+        return new
 
     async def _pull(
-        self, peer: Address, module: Module, names: Collection[str], *, largest: int
+        self, peer: Address, module: Module, sizes: Mapping[str, int]
     ) -> frozenset[str]:
-        """Bring the files `names`, let the store adopt what came, and return it if it is all."""
-        wanted = frozenset(names)
+        """Bring the files that `sizes` names, none larger than it says.
+
+        Let the store adopt what came, and return it if it is all.
+        """
+        wanted = frozenset(sizes)
         if not all(map(is_id, wanted)):
             raise ValueError("a snapshot or an object is named by 64 hex digits")
         if not wanted:
@@ -117,13 +147,16 @@ class Transfer:
         incoming = self._incoming(peer)
         source, destination = self._source(peer, module), incoming / module.value
         command = rsync.pull_command(
-            source, destination, partial=incoming / "partial", largest=largest
+            source, destination, partial=incoming / "partial", largest=max(sizes.values())
         )
+        names = "".join(f"{name}\n" for name in wanted).encode()
         async with self._locks[peer]:
             with keeping():
                 destination.mkdir(mode=0o700, parents=True, exist_ok=True)
+            before = await asyncio.to_thread(_size, incoming)
+            most = before + sum(sizes.values()) + max(sizes.values()) + _FILE * (len(sizes) + 2)
             try:
-                await self._run(peer, command, "".join(f"{name}\n" for name in wanted).encode())
+                await self._run(peer, partial(_watched, peer, command, names, incoming, most))
             except TransferError as error:
                 await self._adopt(peer, keep=error.outcome is Outcome.LATER)
                 raise
@@ -132,7 +165,7 @@ class Transfer:
             raise _error(peer, f"what it has as {wrong} is something else", Outcome.INCOMPLETE)
         return new
 
-    async def _run(self, peer: Address, command: Sequence[str], stdin: bytes | None = None) -> str:
+    async def _run(self, peer: Address, start: Start) -> str:
         """Run rsync, more than once where that may help, and return its output."""
         tries = AsyncRetrying(
             retry=retry_if_exception(_may_help),
@@ -140,12 +173,12 @@ class Transfer:
             wait=wait_exponential_jitter(multiplier=0.2, max=2, jitter=0.2),
             reraise=True,
         )
-        return await tries(self._try, peer, command, stdin)
+        return await tries(self._try, peer, start)
 
-    async def _try(self, peer: Address, command: Sequence[str], stdin: bytes | None) -> str:
+    async def _try(self, peer: Address, start: Start) -> str:
         try:
             await self._session(peer).open()
-            completed = await run(command, timeout=LONGEST, stdin=stdin)
+            completed = await start()
         except ProgramError as error:
             raise _error(peer, error.message, Outcome.LATER) from error
         outcome = rsync.classify(completed.code, completed.stderr)
@@ -157,13 +190,24 @@ class Transfer:
         raise _error(peer, rsync.explain(completed.code, completed.stderr), outcome)
 
     async def _adopt(self, peer: Address, *, keep: bool) -> frozenset[str]:
-        """Let the store adopt what has arrived; `keep` the file that was cut for the next pull."""
-        incoming = self._incoming(peer)
+        """Let the store adopt what has arrived; `keep` the file that was cut for the next pull.
+
+        Who is cancelled meanwhile waits for the end: the next pull begins with what is left.
+        """
+        task = asyncio.create_task(asyncio.to_thread(self._take, self._incoming(peer), keep))
         try:
-            return await asyncio.to_thread(self._history.adopt, incoming)
+            await asyncio.wait({task})
+        except asyncio.CancelledError:
+            await asyncio.wait({task})
+            raise
+        return task.result()
+
+    def _take(self, incoming: Path, keep: bool) -> frozenset[str]:
+        try:
+            return self._history.adopt(incoming)
         finally:
             if not keep:
-                await asyncio.to_thread(shutil.rmtree, incoming)
+                shutil.rmtree(incoming)
 
     def _incoming(self, peer: Address) -> Path:
         return self._history.directory / "incoming" / str(peer)
@@ -178,6 +222,41 @@ class Transfer:
     def _source(self, peer: Address, module: Module) -> rsync.Source:
         command = ssh.sharing_command(self._paths, node=self._node, peer=peer, port=self._port)
         return rsync.Source(peer=peer, module=module, ssh=command)
+
+
+async def _watched(
+    peer: Address, command: Sequence[str], stdin: bytes, incoming: Path, most: int
+) -> Completed:
+    """Run a pull, and end it when more arrives in `incoming` than `most` bytes, or too little.
+
+    Raise TransferError or ProgramError.
+    """
+    pull = asyncio.create_task(run(command, timeout=LONGEST, stdin=stdin), name=f"rsync {peer}")
+    try:
+        since, before = time.monotonic(), 0
+        while not (await asyncio.wait({pull}, timeout=LOOK_EVERY))[0]:
+            arrived, now = await asyncio.to_thread(_size, incoming), time.monotonic()
+            if arrived > most:
+                raise _error(peer, f"it sends more than the {most} bytes it has", Outcome.REFUSED)
+            if arrived < before or arrived - before >= LEAST_RATE * SLOW_FOR:
+                since, before = now, arrived
+            elif now - since >= SLOW_FOR:
+                slow = f"less than {LEAST_RATE // 1024} kB/s for {SLOW_FOR:g} s"
+                raise ProgramError(f"it sends {slow}")
+        return pull.result()
+    finally:
+        pull.cancel()
+        await asyncio.gather(pull, return_exceptions=True)
+
+
+def _size(directory: Path) -> int:
+    """Return the bytes of all files below a directory, and some for each file."""
+    size = 0
+    for place, _, names in os.walk(directory):
+        for name in names:
+            with suppress(FileNotFoundError):
+                size += _FILE + os.lstat(f"{place}/{name}").st_size
+    return size
 
 
 def _may_help(error: BaseException) -> bool:

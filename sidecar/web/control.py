@@ -33,6 +33,9 @@ class Actions(Protocol):
     async def release(self) -> str:
         """Let pass what the guards of sync hold at this moment."""
 
+    async def bring(self, snapshot: str) -> str:
+        """Bring what is missing here of a snapshot, given by its id, from the other nodes."""
+
     async def rollback(self, snapshot: str) -> str:
         """Make an earlier state the live one, on every node; `snapshot` is as a person names it."""
 
@@ -53,6 +56,10 @@ def control_app(report: Callable[[], Report], actions: Actions) -> web.Applicati
         given = await _given(request, dry_run=bool)
         return await _perform(partial(actions.sync, **given), request)
 
+    async def bring(request: web.Request) -> web.Response:
+        given = await _given(request, snapshot=str)
+        return await _perform(partial(actions.bring, **given), request)
+
     async def rollback(request: web.Request) -> web.Response:
         given = await _given(request, snapshot=str)
         return await _perform(partial(actions.rollback, **given), request)
@@ -70,6 +77,7 @@ def control_app(report: Callable[[], Report], actions: Actions) -> web.Applicati
             web.post("/resume", partial(_perform, actions.resume)),
             web.post("/sync", sync),
             web.post("/release", partial(_perform, actions.release)),
+            web.post("/bring", bring),
             web.post("/rollback", rollback),
             web.post("/restore", restore),
         ]

@@ -1,5 +1,8 @@
 """What the nodes tell each other, and what nobody else may."""
 
+import json
+import time
+
 import pytest
 
 from tests.cluster.client import Client
@@ -8,6 +11,7 @@ from tests.cluster.host import run
 from tests.cluster.node import Node, Plan
 from tests.cluster.wait import until
 from tests.cluster.world import World
+from tests.e2e import sites
 from tests.e2e.fixtures import Start
 from tests.e2e.problems import SPLIT_BRAIN, WRONG_SECRET
 
@@ -60,6 +64,27 @@ def ssh(node: Node, target: Node, *command: str, key: str = "/run/ha/ssh/client_
     given = [word for option in options for word in ("-o", option)]
     call = ["ssh", "-F", "none", "-i", key, "-p", PORT, *given, f"root@{target.address}", *command]
     return run(node.name, "timeout", "5", *call, check=False).returncode
+
+
+def say(node: Node, target: Node, head: str) -> None:
+    """Tell a peer over a link of its own, with the real key, that the head is this."""
+    state = {"node": node.address, "version": "9", "head": head, "clock": time.time() + 2}
+    line = json.dumps({"protocol": [1, 0], **state})
+    options = "-F none -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o BatchMode=yes"
+    call = f"ssh {options} -i /run/ha/ssh/client_key -p {PORT} root@{target.address} link"
+    script = f'{{ printf "%s\\n" "$1"; sleep 2; }} | timeout 5 {call}'
+    run(node.name, "sh", "-c", script, "sh", line, check=False)
+
+
+@pytest.mark.parametrize("head", ["v2:not-an-id", "f" * 64], ids=["no id", "unknown"])
+def test_a_peer_that_lies_about_its_head_only_fails_itself(synced: Cluster, head: str) -> None:
+    failures = synced.a.status()["part_failures"]
+    say(synced.b, synced.a, head)
+    for node in reversed(synced.nodes):
+        node.folder.write("conf.d/lie.conf", sites.site("lie.test", f"{head[0]} {node.address}"))
+        sites.wait_served("lie.test", f"{head[0]} {node.address}", *synced.nodes, within=30)
+    synced.wait_in_sync(within=30)
+    assert synced.a.status()["part_failures"] == failures
 
 
 @pytest.mark.parametrize(

@@ -2,22 +2,24 @@
 
 import asyncio
 import os
+import re
 import shutil
 import signal
 import socket
 import subprocess
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Collection, Iterator
 from contextlib import asynccontextmanager
 from ipaddress import ip_address
 from pathlib import Path
 
 import pytest
 
-from sidecar.core.snapshot import MAX_BYTES, MAX_PATHS
+from sidecar.core.snapshot import MAX_BYTES, MAX_PATHS, MAX_TEXT
 from sidecar.programs import rsync, ssh
 from sidecar.programs.rsync import Module, Outcome, Source
 from sidecar.programs.ssh_keys import keys
 from sidecar.programs.ssh_words import Failure
+from sidecar.sync import transfer as module
 from sidecar.sync.store import History
 from sidecar.sync.transfer import Transfer, TransferError
 from tests.integration.link.node import PORT, SECRET, A, B, identity, places, until
@@ -73,6 +75,11 @@ def client(directory: Path) -> list[str]:
     return ssh.sharing_command(
         places(directory / "b" / "run"), node=ip_address(B), peer=PEER, port=PORT
     )
+
+
+def room(names: Collection[str]) -> dict[str, int]:
+    """Return the bytes that each object may have, where a test does not care."""
+    return dict.fromkeys(names, MAX_BYTES // max(4, len(names)))
 
 
 def has(history: Path, module: Module, node: Node) -> bool:
@@ -144,11 +151,11 @@ async def test_objects_are_brought_and_nothing_else_is(
 ) -> None:
     wanted = {node.offer(noise(size)) for size in (0, 1, 1000, 1_000_000)}
     other = node.offer(b"not asked for")
-    assert await transfer.fetch_objects(PEER, wanted) == wanted
+    assert await transfer.fetch_objects(PEER, room(wanted)) == wanted
     objects = history / "objects"
     assert names(objects) == wanted
     assert {path.stat().st_mode & 0o777 for path in objects.iterdir()} == {0o600}
-    await transfer.fetch_objects(PEER, {other})
+    await transfer.fetch_objects(PEER, room({other}))
     assert has(history, Module.OBJECTS, node)
     assert not names(history / "incoming")
 
@@ -158,7 +165,7 @@ async def test_a_connection_that_is_killed_in_the_middle_is_made_anew_in_the_sam
     node: Node, transfer: Transfer, history: Path
 ) -> None:
     big = node.offer(noise(BIG))
-    pull = asyncio.create_task(transfer.fetch_objects(PEER, {big}))
+    pull = asyncio.create_task(transfer.fetch_objects(PEER, room({big})))
     await in_the_middle(history)
     os.kill(keeper(), signal.SIGKILL)
     before = received()
@@ -173,7 +180,7 @@ async def test_a_pull_goes_on_where_an_earlier_one_was_cut(
 ) -> None:
     async with serving(directory / "a") as node:
         small, big = node.offer(b"small"), node.offer(noise(BIG))
-        pull = asyncio.create_task(transfer.fetch_objects(PEER, {small, big}))
+        pull = asyncio.create_task(transfer.fetch_objects(PEER, room({small, big})))
         await in_the_middle(history)
         sessions = node.processes()[1:]
     signal_all(sessions, signal.SIGKILL)
@@ -183,7 +190,7 @@ async def test_a_pull_goes_on_where_an_earlier_one_was_cut(
     assert names(history / "objects") <= {small}
     async with serving(directory / "a") as node:
         before = received()
-        await transfer.fetch_objects(PEER, {small, big})
+        await transfer.fetch_objects(PEER, room({small, big}))
         assert received() - before < BIG * 0.85
         assert has(history, Module.OBJECTS, node)
 
@@ -193,7 +200,7 @@ async def test_a_frozen_peer_is_given_up_and_the_next_pull_goes_on(
     node: Node, transfer: Transfer, history: Path
 ) -> None:
     big = node.offer(noise(BIG))
-    pull = asyncio.create_task(transfer.fetch_objects(PEER, {big}))
+    pull = asyncio.create_task(transfer.fetch_objects(PEER, room({big})))
     await in_the_middle(history)
     frozen = node.processes()
     signal_all(frozen, signal.SIGSTOP)
@@ -206,7 +213,7 @@ async def test_a_frozen_peer_is_given_up_and_the_next_pull_goes_on(
     assert caught.value.outcome is Outcome.LATER
     assert not names(history / "objects")
     before = received()
-    assert await transfer.fetch_objects(PEER, {big}) == {big}
+    assert await transfer.fetch_objects(PEER, room({big})) == {big}
     assert received() - before < BIG * 0.85
 
 
@@ -215,12 +222,12 @@ async def test_a_pull_that_is_cancelled_leaves_no_process_and_harms_no_later_one
 ) -> None:
     big = node.offer(noise(BIG))
     await transfer.fetch_manifests(PEER)
-    pull = asyncio.create_task(transfer.fetch_objects(PEER, {big}))
+    pull = asyncio.create_task(transfer.fetch_objects(PEER, room({big})))
     await until(lambda: [*(history / "incoming" / A).rglob(".*")], within=5)
     pull.cancel()
     await asyncio.gather(pull, return_exceptions=True)
     assert not running("rsync", "--files-from=-")
-    assert await transfer.fetch_objects(PEER, {big}) == {big}
+    assert await transfer.fetch_objects(PEER, room({big})) == {big}
 
 
 async def test_a_connection_that_died_meanwhile_is_made_anew(
@@ -232,7 +239,7 @@ async def test_a_connection_that_died_meanwhile_is_made_anew(
     await until(lambda: not running("ssh", "ControlMaster=yes"), within=1)
     await asyncio.sleep(0.1)
     one = node.offer(b"one")
-    assert await transfer.fetch_objects(PEER, {one}) == {one}
+    assert await transfer.fetch_objects(PEER, room({one})) == {one}
     assert keeper() != first
 
 
@@ -242,7 +249,7 @@ async def test_one_connection_is_kept_and_ends_with_us(
     async with pulling(directory / "b" / "run", history) as transfer:
         await transfer.fetch_manifests(PEER)
         first = keeper()
-        await transfer.fetch_objects(PEER, {node.offer(b"one")})
+        await transfer.fetch_objects(PEER, room({node.offer(b"one")}))
         assert keeper() == first
     assert not running("ssh", "ControlMaster=yes")
     await until(lambda: len(node.processes()) == 1, within=2)
@@ -299,7 +306,7 @@ async def test_what_is_not_there_is_incomplete_and_the_rest_arrives(
 ) -> None:
     one, missing = node.offer(b"one"), "f" * 64
     with pytest.raises(TransferError, match=missing) as caught:
-        await transfer.fetch_objects(PEER, {one, missing})
+        await transfer.fetch_objects(PEER, room({one, missing}))
     assert caught.value.outcome is Outcome.INCOMPLETE
     assert has(history, Module.OBJECTS, node)
 
@@ -311,7 +318,7 @@ async def test_other_content_under_a_name_is_refused(
     (node.history / module.value / ("a" * 64)).write_bytes(b"something else")
     fetch = transfer.fetch_objects if module is Module.OBJECTS else transfer.fetch_manifests
     with pytest.raises(TransferError, match="something else") as caught:
-        await fetch(PEER, {"a" * 64})
+        await fetch(PEER, {"a" * 64: 100})
     assert caught.value.outcome is Outcome.INCOMPLETE
     assert not everywhere(history, "a" * 64)
 
@@ -346,7 +353,7 @@ async def test_what_is_no_regular_file_of_a_sane_size_never_arrives(
     one, odd = node.offer(b"one"), "e" * 64
     make(node.objects() / odd)
     with pytest.raises(TransferError):
-        await transfer.fetch_objects(PEER, {one, odd})
+        await transfer.fetch_objects(PEER, room({one, odd}))
     assert names(history / "objects") == {one}
     assert not everywhere(history, odd)
 
@@ -365,6 +372,58 @@ async def test_more_than_was_announced_is_cut_off(
     (directory / "in").mkdir()
     assert await asyncio.to_thread(run, *command, stdin=name)
     assert not names(directory / "in")
+
+
+async def test_no_object_has_more_bytes_than_its_manifest_says(
+    node: Node, transfer: Transfer, history: Path
+) -> None:
+    one, big = node.offer(b"one"), node.offer(noise(100_000))
+    with pytest.raises(TransferError):
+        await transfer.fetch_objects(PEER, {one: 3, big: 1000})
+    assert names(history / "objects") == {one}
+
+
+async def test_a_manifest_that_is_too_large_is_not_brought(
+    node: Node, transfer: Transfer, history: Path
+) -> None:
+    large = node.history / "snapshots" / ("a" * 64)
+    with large.open("wb") as file:
+        file.truncate(MAX_TEXT + 1)
+    with pytest.raises(TransferError, match="too much") as caught:
+        await transfer.fetch_manifests(PEER)
+    assert caught.value.outcome is Outcome.REFUSED
+    with pytest.raises(TransferError):
+        await transfer.fetch_manifests(PEER, {large.name})
+    assert not everywhere(history, large.name)
+
+
+@pytest.mark.usefixtures("slow")
+async def test_a_peer_that_trickles_is_given_up_and_the_next_pull_goes_on(
+    node: Node, transfer: Transfer, history: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    big = node.offer(noise(BIG))
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "LEAST_RATE", 1024 * 1024 * 1024)
+        patch.setattr(module, "SLOW_FOR", 1.0)
+        patch.setattr(module, "LOOK_EVERY", 0.1)
+        with pytest.raises(TransferError, match="it sends less than") as caught:
+            await transfer.fetch_objects(PEER, room({big}))
+    assert caught.value.outcome is Outcome.LATER
+    assert not running("rsync", "--files-from=-")
+    before = received()
+    assert await transfer.fetch_objects(PEER, room({big})) == {big}
+    assert received() - before < BIG * 0.95
+    assert has(history, Module.OBJECTS, node)
+
+
+async def test_what_reads_from_a_peer_is_limited_by_the_kernel(
+    node: Node, transfer: Transfer
+) -> None:
+    await transfer.fetch_manifests(PEER)
+    for pid in (keeper(), *node.processes()):
+        limits = await asyncio.to_thread(Path(f"/proc/{pid}/limits").read_text)
+        assert re.search(r"Max file size +0 +0 ", limits), limits
+        assert re.search(rf"Max address space +{512 * 1024 * 1024} ", limits), limits
 
 
 def run(*command: str, stdin: str = "") -> int:
@@ -416,10 +475,10 @@ async def test_a_full_disk_is_named_and_what_came_makes_room(directory: Path) ->
         ):
             small, big = node.offer(b"small"), node.offer(noise(2 * BIG))
             with pytest.raises(TransferError, match="No space left") as caught:
-                await transfer.fetch_objects(PEER, {small, big})
+                await transfer.fetch_objects(PEER, room({small, big}))
             assert caught.value.outcome is Outcome.DISK
             assert not (history / "incoming" / A).exists()
-            assert await transfer.fetch_objects(PEER, {small}) == {small}
+            assert await transfer.fetch_objects(PEER, room({small})) == {small}
     finally:
         shutil.rmtree(history)
 
@@ -427,10 +486,10 @@ async def test_a_full_disk_is_named_and_what_came_makes_room(directory: Path) ->
 async def test_more_than_a_set_may_hold_is_not_asked_for(transfer: Transfer) -> None:
     names = [f"{number:064x}" for number in range(MAX_PATHS + 1)]
     with pytest.raises(TransferError) as caught:
-        await transfer.fetch_objects(PEER, names)
+        await transfer.fetch_objects(PEER, room(names))
     assert caught.value.outcome is Outcome.REFUSED
     with pytest.raises(ValueError, match="hex"):
-        await transfer.fetch_objects(PEER, {"../../etc/passwd"})
+        await transfer.fetch_objects(PEER, room({"../../etc/passwd"}))
 
 
 @pytest.fixture
@@ -452,4 +511,4 @@ async def test_nodes_with_ipv6_addresses_pull(
         pulling(directory / "b" / "run", history, own, peer) as transfer,
     ):
         one = node.offer(b"one")
-        assert await transfer.fetch_objects(ip_address(peer), {one}) == {one}
+        assert await transfer.fetch_objects(ip_address(peer), room({one})) == {one}

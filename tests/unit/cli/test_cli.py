@@ -34,6 +34,9 @@ class Obeying:
     async def sync(self, *, dry_run: bool) -> str:
         return "would do nothing" if dry_run else "head is 3f2a9c81d0be"
 
+    async def bring(self, snapshot: str) -> str:
+        raise RefusedError(f"cannot use snapshot {snapshot[:12]}: no linked node has it")
+
     async def rollback(self, snapshot: str) -> str:
         raise RefusedError(f"cannot use {snapshot!r}: no snapshot begins so")
 
@@ -191,6 +194,26 @@ async def test_snapshots_are_compared_and_exported(
         f"cannot export to {target}: something is there",
     )
     assert (await ha("diff", "head")).error == "cannot use head: there is no snapshot yet\n"
+
+
+async def test_a_snapshot_that_is_not_whole_is_asked_for_and_refused(
+    ha: Ha, daemon: Daemon, paths: Paths, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in REQUIRED.items():
+        monkeypatch.setenv(name, value)
+    history = History(paths.state / "history")
+    digest = history.put(b"x")
+    one = history.add(snapshot({"a": "x"}))
+    history.set_head(one)
+    (history.directory / "objects" / digest).unlink()
+    assert "  head, not whole here\n" in (await ha("history")).out
+    for order in (("diff", one), ("export", one, str(tmp_path / "new"))):
+        said = await ha(*order)
+        assert said.code == 1
+        assert f"snapshot {one[:12]} is not whole on this node: cannot reach" in said.error
+        async with daemon(FULL, Obeying()):
+            said = await ha(*order)
+        assert (said.code, "no linked node has it" in said.error) == (1, True)
 
 
 async def test_without_settings_the_history_is_not_shown(

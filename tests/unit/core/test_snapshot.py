@@ -14,7 +14,9 @@ from hypothesis import strategies as st
 from sidecar.core import snapshot as module
 from sidecar.core.snapshot import (
     MAX_BYTES,
+    MAX_HEADER,
     MAX_PATHS,
+    MAX_TEXT,
     Entry,
     Kind,
     Snapshot,
@@ -66,7 +68,10 @@ def header_with(**fields: object) -> bytes:
 
 
 def text_with(entries: object, roots: tuple[str, ...] = (ROOT,)) -> bytes:
-    body = dump(entries)
+    return text_of(dump(entries), roots)
+
+
+def text_of(body: bytes, roots: tuple[str, ...] = (ROOT,)) -> bytes:
     header = header_with(roots=roots, tree=identify(body))
     return header + body + b"\n"
 
@@ -299,6 +304,62 @@ def test_a_set_that_is_too_large_is_refused() -> None:
     large = Entry(kind=Kind.FILE, digest="0" * 64, size=MAX_BYTES // 2 + 1)
     with pytest.raises(ValueError, match="bytes in all files"):
         check(replace(FULL, tree=tree({"a": large, "b": large})))
+
+
+def test_a_set_whose_names_are_too_long_is_refused() -> None:
+    names = (f"{number:05}{'x' * 600}" for number in range(MAX_PATHS))
+    with pytest.raises(ValueError, match=f"at most {MAX_TEXT}"):
+        check(replace(FULL, tree=tree({name: directory() for name in names})))
+
+
+def test_a_header_that_is_too_long_is_not_even_read() -> None:
+    with pytest.raises(ValueError, match=f"at most {MAX_HEADER}"):
+        decode_header(b"[" * (MAX_HEADER + 1) + b"\n")
+
+
+def tiny(path: str) -> bytes:
+    return f'"{path}":{{"kind":"directory","mode":0}}'.encode()
+
+
+A, B = tiny(f"{ROOT}/a"), tiny(f"{ROOT}/b")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"{",
+        b"{}}",
+        b"{" + A,
+        b"{" + A + b",}",
+        b"{," + A + b"}",
+        b"{" + A + B + b"}",
+        b"[" + A + b"}",
+        b"{" + B + b"," + A + b"}",
+        b"{" + A + b"," + A + b"}",
+        b"{" + A + b"} ",
+        b"{ " + A + b"}",
+        b"{" + A.replace(b":0", b":00") + b"}",
+        b"{" + A.replace(b":0", b":1e1") + b"}",
+        b"{" + A.replace(b"/a", rb"/\u0061") + b"}",
+        b"{" + A.replace(b"/a", rb"/\u00E9") + b"}",
+        b"{" + A.replace(b"/a", rb"\/a") + b"}",
+        b"{" + A.replace(b"/a", b"/\x7f") + b"}",
+        b"{" + A.replace(b"/a", b"/\xe9") + b"}",
+    ],
+)
+def test_a_tree_that_is_not_in_canonical_form_is_refused(body: bytes) -> None:
+    decode(text_of(b"{" + A + b"," + B + b"}"))
+    with pytest.raises(ValueError):  # noqa: PT011 - the causes differ with each
+        decode(text_of(body))
+
+
+def test_no_more_entries_are_read_than_a_set_may_have(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MAX_PATHS", 2)
+    decode(text_of(b"{" + A + b"," + B + b"}"))
+    # What lies beyond is not even looked at.
+    with pytest.raises(ValueError, match="more than 2 paths"):
+        decode(text_of(b"{" + A + b"," + B + b"," + tiny(f"{ROOT}/c") + b",[[["))
 
 
 def test_a_text_that_is_too_long_is_not_even_read(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -115,7 +115,8 @@ def test_a_call_leaves_from_the_nodes_address() -> None:
     command = ssh.client_command(
         Paths(run=Path("/r")), node=node, peer=peer, port=1, command="link"
     )
-    assert command[:3] == ["ssh", "-F", "none"]
+    assert command[0] == "prlimit"
+    assert command[4:7] == ["ssh", "-F", "none"]
     assert "BindAddress=192.0.2.11" in command
     assert command[-3:] == ["--", "192.0.2.12", "link"]
 

@@ -1,7 +1,7 @@
 """What the history shows of itself: list, differences, a copy of the files."""
 
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
@@ -58,10 +58,14 @@ class Node:
         return made
 
     def diff(self, *names: str) -> list[str]:
-        return list(past.diff(self.settings, self.paths, names))
+        return list(past.diff(self.settings, self.paths, names, self.bring))
 
     def export(self, name: str, directory: Path) -> str:
-        return past.write(self.settings, self.paths, name, directory)
+        return past.write(self.settings, self.paths, name, directory, self.bring)
+
+    def bring(self, snapshot: str) -> None:
+        """Nobody else has anything."""
+        raise RefusedError(f"nobody has {snapshot}", "look elsewhere")
 
     def damage(self, content: str) -> None:
         for path in (self.history.directory / "objects").iterdir():
@@ -96,7 +100,10 @@ class TestShow:
         _, first, second = "\n".join(lines).splitlines()
         assert first.startswith(f"{new[:12]}  1970-01-01 00:00:02  192.0.2.11  head, refused here")
         assert second.startswith(f"{old[:12]}  1970-01-01 00:00:01")
-        assert "head of 192.0.2.12, files no longer kept" in second
+        assert "head of 192.0.2.12, not whole here" in second
+        settings = replace(node.settings, sync_keep=1)
+        lines = list(past.show(settings, node.paths, {}, color=False))
+        assert lines[0].splitlines()[2].split("  ")[3] == "files no longer kept"
 
 
 class TestLookup:
@@ -210,7 +217,7 @@ class TestDiff:
     def test_a_snapshot_without_its_files_is_refused(self, node: Node) -> None:
         old = node.keep()
         node.history.prune([], grace=-1.0)
-        with pytest.raises(SidecarError, match="no longer kept"):
+        with pytest.raises(RefusedError, match="not whole on this node: nobody has"):
             node.diff(old)
 
 
@@ -258,7 +265,7 @@ class TestExport:
         made = node.keep()
         for path in (node.history.directory / "objects").iterdir():
             path.unlink()
-        with pytest.raises(SidecarError, match="is not in the history"):
+        with pytest.raises(RefusedError, match="not whole on this node: nobody has"):
             node.export(made, tmp_path / "new")
         assert not (tmp_path / "new").exists()
 
