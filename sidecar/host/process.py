@@ -15,7 +15,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Se
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from signal import SIGKILL, Signals
+from signal import SIGKILL, SIGTERM, Signals
 from typing import Final
 
 from sidecar.errors import ProgramError, ProgramMissingError
@@ -61,10 +61,12 @@ async def run(
     timeout: float,
     environment: Mapping[str, str] | None = None,
     stdin: bytes | None = None,
+    grace: float = 0.0,
 ) -> Completed:
     """Run `command` to its end within `timeout` seconds and return what it said.
 
-    Of each output the first `MOST_OUTPUT` bytes are returned: some of it is a peer's.
+    Of each output the first `MOST_OUTPUT` bytes are returned: some of it is a peer's. One that
+    takes too long, or whose caller is cancelled, has `grace` seconds after a TERM to end itself.
     Raise ProgramMissingError if it cannot be started, ProgramError if it takes too long.
     """
     process = await _start(command, environment, stdin=None if stdin is None else PIPE)
@@ -79,8 +81,7 @@ async def run(
         raise ProgramError(f"cannot run {command[0]}: no end after {timeout:g} s") from None
     finally:
         if process.returncode is None:
-            kill_group(process.pid, SIGKILL)
-            await process.wait()
+            await _end(process, grace)
     assert process.returncode is not None
     return Completed(
         code=process.returncode,
@@ -260,6 +261,22 @@ def kill_group(group: int, number: Signals) -> None:
     """Send a signal to a process group; one that has ended gets none."""
     with suppress(ProcessLookupError):
         os.killpg(group, number)
+
+
+async def _end(process: asyncio.subprocess.Process, grace: float) -> None:
+    """End a process and all of its group, and read its outputs to their ends: else it stays.
+
+    One that has left its group may keep them open: it is not waited for.
+    """
+    rest = asyncio.gather(process.wait(), _beginning(process.stdout), _beginning(process.stderr))
+    try:
+        if grace:
+            kill_group(process.pid, SIGTERM)
+            await asyncio.wait({rest}, timeout=grace)
+    finally:
+        kill_group(process.pid, SIGKILL)
+        await asyncio.wait({rest}, timeout=1)
+        rest.cancel()
 
 
 async def _beginning(stream: asyncio.StreamReader | None) -> bytes:

@@ -34,6 +34,9 @@ TRIES: Final = 3
 LONGEST: Final = 900.0
 """Seconds of one run: 512 MiB at 5 Mbit/s. Silence ends one much earlier."""
 
+GRACE: Final = 2.0
+"""Seconds that a pull which is ended has to put what has arrived where the next one finds it."""
+
 LISTED_WITHIN: Final = 30.0
 """Seconds for the list of all manifests of a peer."""
 
@@ -231,7 +234,8 @@ async def _watched(
 
     Raise TransferError or ProgramError.
     """
-    pull = asyncio.create_task(run(command, timeout=LONGEST, stdin=stdin), name=f"rsync {peer}")
+    running = run(command, timeout=LONGEST, stdin=stdin, grace=GRACE)
+    pull = asyncio.create_task(running, name=f"rsync {peer}")
     try:
         since, before = time.monotonic(), 0
         while not (await asyncio.wait({pull}, timeout=LOOK_EVERY))[0]:
