@@ -25,8 +25,10 @@ INTEGRATION := $(CONTAINER) $(addprefix --cap-add ,$(CAPABILITIES)) \
 	--sysctl net.ipv6.conf.all.disable_ipv6=0 $(NAME):test
 SCRIPTS := .ci/run $(wildcard config/bin/* scripts/*)
 COMPOSE_FILES = $(shell find . -path ./$(VENV) -prune -o -name '*compose*.y*ml' -print)
-# Further arguments of pytest: make unit ARGS='-k election'
+# Other arguments of pytest than those for all tests: make e2e ARGS=tests/e2e/test_link.py
 ARGS ?=
+# Networks of hosts side by side: the tests wait more than they work.
+WORLDS ?= 4
 
 .PHONY: help
 help: ## list the targets
@@ -85,11 +87,12 @@ unit: test-image ## tests of the pure core and the parsers
 
 .PHONY: integration
 integration: test-image ## tests with real nginx, keepalived, sshd and rsync inside the image
-	@$(INTEGRATION) pytest tests/integration $(ARGS)
+	@$(INTEGRATION) pytest $(or $(ARGS),tests/integration)
 
 .PHONY: e2e
 e2e: image test-image $(VENV)/stamp ## tests with real failovers between containers
-	@$(PYTHON) -m pytest tests/e2e $(ARGS)
+	@$(PYTHON) -m pytest $(or $(ARGS),tests/e2e --numprocesses=$(WORLDS) --dist=loadfile -m 'not alone' --durations=10)
+	@$(if $(ARGS),,$(PYTHON) -m pytest tests/e2e -m alone)
 
 .PHONY: bench
 bench: image test-image $(VENV)/stamp ## failover and sync beside what people use instead: ARGS=failover, ARGS=sync

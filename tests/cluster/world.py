@@ -28,8 +28,11 @@ SECRET: Final = secrets.token_hex(32)
 class World:
     """A compose project named `project`; `up` and `down` start and end it."""
 
-    def __init__(self, project: str, directory: Path | None = None) -> None:
+    def __init__(
+        self, project: str, directory: Path | None = None, *, first_wire: int | None = None
+    ) -> None:
         self.project = project
+        self._first_wire = secrets.randbelow(256) if first_wire is None else first_wire % 256
         self.directory = directory or Path(tempfile.gettempdir()) / project
         self.docker = docker.from_env()
 
@@ -45,8 +48,7 @@ class World:
         ours = [s for s, name in subnets.items() if name == f"{self.project}_wire" and "." in s]
         if ours:
             return ours[0].rpartition(".")[0]
-        start = secrets.randbelow(256)
-        candidates = (f"10.213.{(start + step) % 256}" for step in range(256))
+        candidates = (f"10.213.{(self._first_wire + step) % 256}" for step in range(256))
         return next(wire for wire in candidates if f"{wire}.0/24" not in subnets)
 
     @property

@@ -1,6 +1,7 @@
-"""One world for the whole session; a cluster is kept as long as the next test wants the same."""
+"""One world per process of pytest; a cluster is kept as long as the next test wants the same."""
 
 import os
+import zlib
 from collections.abc import Callable, Generator, Iterator
 from functools import partial
 from pathlib import Path
@@ -50,7 +51,19 @@ class Stage:
         self.plan = self.cluster = None
 
 
-STAGE: Final = Stage(World(f"kiss-ha-e2e-{os.getpid()}"))
+LANE: Final = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+"""Which of several processes side by side this one is."""
+
+LANES: Final = 16
+"""Wires that each process may look through: no two choose the same at the same time."""
+
+STAGE: Final = Stage(
+    World(
+        f"kiss-ha-e2e-{os.getpid()}",
+        first_wire=zlib.crc32(os.environ.get("PYTEST_XDIST_TESTRUNUID", "").encode())
+        + LANES * LANE,
+    )
+)
 
 
 @pytest.fixture(scope="session")

@@ -166,6 +166,7 @@ def hogs(world: World, count: int) -> Iterator[None]:
         container.kill()
 
 
+@pytest.mark.alone
 @pytest.mark.timeout(240)
 def test_16_cpu_hogs_change_no_role(pair: Cluster, world: World) -> None:
     before = [node.status()["role_changes"] for node in pair.nodes]
