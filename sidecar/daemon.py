@@ -159,7 +159,7 @@ class Daemon:
         """Start everything, wait for `stopping` or the end of a vital task, stop everything."""
         stopping.add_done_callback(lambda _: self._ended.set())
         try:
-            await self._vips.release()
+            self._vips.release()
             self._vrrp.open()
             self._keep_vital("start", self._start())
             await self._ended.wait()
@@ -209,7 +209,7 @@ class Daemon:
             if releasing is not None:
                 releasing.cancel()
                 if not await self._vips.gone(RELEASED_WITHIN):
-                    await self._vips.release()
+                    self._vips.release()
             await _cancel(*(task for task in self._vital.values() if task is not releasing))
             await _cancel(*([releasing] if releasing else []))
 

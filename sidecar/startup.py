@@ -52,7 +52,7 @@ async def identify(settings: Settings, network: Network) -> Identity:
     deadline = asyncio.get_running_loop().time() + ADDRESS_WITHIN
     said = False
     while True:
-        held = {entry.address: entry.interface for entry in await network.addresses()}
+        held = {entry.address: entry.interface for entry in network.addresses()}
         own = sorted(wanted & held.keys(), key=settings.nodes.index)
         if len(own) == 1:
             return _identity(settings, own[0], settings.interface or held[own[0]])
@@ -72,9 +72,8 @@ async def identify(settings: Settings, network: Network) -> Identity:
 async def interface_of(address: Address, network: Network) -> str:
     """Return the interface that holds `address`; wait until one does."""
     while True:
-        for held in await network.addresses():
-            if held.address == address:
-                return held.interface
+        for held in network.held([address]):
+            return held.interface
         await asyncio.sleep(0.5)
 
 

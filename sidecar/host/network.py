@@ -1,33 +1,68 @@
-"""Addresses, routes and neighbours of the host, over netlink."""
+"""Addresses, default routes and neighbours of the host, over netlink.
+
+The kernel tells of every change, so that what it is asked does not grow with what the host has.
+"""
 
 import asyncio
 import errno
 import ipaddress
+import logging
 import socket
-from collections.abc import Callable, Collection
-from contextlib import AsyncExitStack, suppress
+import struct
+import time
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import Any, Final, Self
+from typing import Final, Self
 
-from pyroute2 import AsyncIPRoute
-from pyroute2.netlink.exceptions import NetlinkError
-
-from sidecar.core.settings import Address, Interface
+from sidecar.core.settings import Address
 from sidecar.errors import ProgramError
+from sidecar.host import netlink
+from sidecar.host.netlink import Message
 
-_Table = Callable[..., Any]
+log = logging.getLogger("network")
 
-_FOREVER: Final = 0xFFFFFFFF
-_LINK_CHANGED: Final = 0x1  # RTMGRP_LINK
-_ADDRESS_CHANGED: Final = 0x10 | 0x100  # RTMGRP_IPV4_IFADDR, RTMGRP_IPV6_IFADDR
-_VRRP: Final = 112
-"""IP protocol number."""
+_GROUPS: Final = 0x1 | 0x10 | 0x100 | 0x40 | 0x400
+"""RTMGRP_LINK, RTMGRP_IPV4_IFADDR, RTMGRP_IPV6_IFADDR, RTMGRP_IPV4_ROUTE, RTMGRP_IPV6_ROUTE."""
 
+_NEW_ADDRESS: Final = 20
+_DELETED_ADDRESS: Final = 21
+_GET_ADDRESS: Final = 22
+_GET_ROUTE: Final = 26
+_NEW_NEIGHBOUR: Final = 28
+_GET_NEIGHBOUR: Final = 30
+
+_IFA_ADDRESS: Final = 1
+_IFA_LOCAL: Final = 2
+_IFA_CACHEINFO: Final = 6
+_IFA_FLAGS: Final = 8
 _IFA_F_NODAD: Final = 0x02
 _IFA_F_NOPREFIXROUTE: Final = 0x200
+_FOREVER: Final = 0xFFFFFFFF
+
+_RTA_OIF: Final = 4
+_RTA_GATEWAY: Final = 5
+_MAIN_TABLE: Final = 254
+
+_NDA_DST: Final = 1
 _NTF_USE: Final = 0x01
+_NUD_PROBE: Final = 0x10
 _NUD_FAILED: Final = 0x20
 _NUD_ANSWERED: Final = 0x02 | 0x40 | 0x80  # NUD_REACHABLE, NUD_NOARP, NUD_PERMANENT
+
+_ADDRESS: Final = struct.Struct("=BBBBI")  # family, prefix, flags, scope, interface
+_ROUTE: Final = struct.Struct("=BBBBBBBBI")  # family, prefix, …, table, …
+_NEIGHBOUR: Final = struct.Struct("=BxxxiHBB")  # family, interface, state, flags, type
+_NUMBER: Final = struct.Struct("=I")
+
+_NO_SUCH_TABLE: Final = (errno.ENOENT, errno.EOPNOTSUPP, errno.EAFNOSUPPORT)
+"""What a host without IPv6 answers."""
+
+_DUMPS: Final = 5
+"""Tries at a table that changes while it is read."""
+
+_VRRP: Final = 112
+"""IP protocol number."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,9 +71,23 @@ class Held:
 
     address: Address
     prefix: int
-    interface: str
-    lifetime: int | None
-    """Seconds until the kernel drops it; None: it stays."""
+    index: int
+    """Of the interface."""
+    until: float | None
+    """When the kernel drops it (monotonic clock); None: it stays."""
+
+    @property
+    def interface(self) -> str:
+        """The interface's name now."""
+        try:
+            return socket.if_indextoname(self.index)
+        except OSError:  # it has just gone
+            return f"if{self.index}"
+
+    @property
+    def lifetime(self) -> float | None:
+        """Seconds until the kernel drops it; None: it stays."""
+        return None if self.until is None else self.until - time.monotonic()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,57 +100,76 @@ class Gateway:
 
 
 class Network:
-    """The kernel's view of the network; use as an async context manager."""
+    """The kernel's view of the network; use as an async context manager.
+
+    `version` grows with each change of a link, an address or a default route.
+    """
 
     def __init__(self) -> None:
-        self._stack = AsyncExitStack()
-        self._ask: AsyncIPRoute
-        self._listen: AsyncIPRoute
-        self._turn = asyncio.Lock()
-        """The kernel answers one dump at a time on a socket, and EBUSY to the second."""
+        self.version = 0
+        self._changed = asyncio.Event()
+        self._held: dict[Address, dict[tuple[int, int], Held]] = {}
+        """By address; by interface and prefix."""
+        self._gateways: tuple[Gateway, ...] = ()
+        self._addresses_known = self._gateways_known = False
+        self._complaints: dict[str, str] = {}
 
     async def __aenter__(self) -> Self:
-        self._ask = await self._stack.enter_async_context(AsyncIPRoute())
-        self._listen = await self._stack.enter_async_context(AsyncIPRoute())
-        await self._listen.bind(groups=_LINK_CHANGED | _ADDRESS_CHANGED)
+        self._requests = netlink.Requests()
+        self._events = netlink.Events(_GROUPS)
+        asyncio.get_running_loop().add_reader(self._events.fileno(), self._read)
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        await self._stack.aclose()
+        asyncio.get_running_loop().remove_reader(self._events.fileno())
+        self._events.close()
+        self._requests.close()
 
-    async def addresses(self) -> tuple[Held, ...]:
+    async def wait_after(self, version: int) -> int:
+        """Wait until `version` is another one and return it."""
+        while self.version == version:
+            await self._changed.wait()
+        return self.version
+
+    def addresses(self) -> tuple[Held, ...]:
         """Return every address of every interface."""
-        return tuple([_held(message) for message in await self._dump(self._ask.addr)])
+        self._refresh()
+        return tuple(held for places in self._held.values() for held in places.values())
 
-    async def lease(self, vip: Interface, interface: str, seconds: int) -> None:
-        """Give an address on `interface` a lifetime; one that is missing would be created."""
-        options = {"valid_lft": seconds, "preferred_lft": seconds}
-        if vip.version == 6:
+    def held(self, addresses: Collection[Address]) -> tuple[Held, ...]:
+        """Return where some addresses are."""
+        self._refresh()
+        return tuple(held for one in addresses for held in self._held.get(one, {}).values())
+
+    def lease(self, held: Held, seconds: int) -> None:
+        """Give an address a lifetime; one that is missing would be created.
+
+        Raise ProgramError when the kernel refuses.
+        """
+        preferred, flags = seconds, 0
+        if held.address.version == 6:
             # Deprecated at once: never a source address. A prefix route would outlive it.
-            options |= {"preferred_lft": 0, "flags": _IFA_F_NODAD | _IFA_F_NOPREFIXROUTE}
-        await self._change("replace", vip, interface, **options)
+            preferred, flags = 0, _IFA_F_NODAD | _IFA_F_NOPREFIXROUTE
+        options = netlink.pack(_IFA_FLAGS, _NUMBER.pack(flags)) + netlink.pack(
+            _IFA_CACHEINFO, struct.pack("=IIII", preferred, seconds, 0, 0)
+        )
+        self._change("renew", held, _NEW_ADDRESS, netlink.REPLACE, options)
 
-    async def delete(self, held: Held) -> None:
-        """Take an address off its interface; one that has gone by itself is fine."""
-        vip = ipaddress.ip_interface(f"{held.address}/{held.prefix}")
-        await self._change("delete", vip, held.interface)
+    def delete(self, held: Held) -> None:
+        """Take an address off its interface; one that has gone by itself is fine.
 
-    async def watch(self, on_change: Callable[[], None]) -> None:
-        """Call `on_change` at every change of a link or an address, until cancelled."""
-        while True:
-            async for _ in self._listen.get():
-                pass
-            on_change()
+        Raise ProgramError when the kernel refuses.
+        """
+        self._change("remove", held, _DELETED_ADDRESS, 0, b"")
 
-    async def gateways(self) -> tuple[Gateway, ...]:
+    def gateways(self) -> tuple[Gateway, ...]:
         """Return the next hops of the default routes of both families, in the kernel's order."""
-        found = []
-        for family in (socket.AF_INET, socket.AF_INET6):
-            for route in await self._dump(self._ask.route, family=family, table=254):
-                hop, index = route.get_attr("RTA_GATEWAY"), route.get_attr("RTA_OIF")
-                if route["dst_len"] == 0 and hop is not None and index is not None:
-                    found.append(Gateway(address=ipaddress.ip_address(hop), index=index))
-        return tuple(found)
+        self._read()
+        if not self._gateways_known:
+            with self._complaining("default routes"):
+                self._gateways = tuple(self._default_gateways())
+                self._gateways_known = True
+        return self._gateways
 
     async def reachable(self, gateway: Gateway, within: float) -> bool:
         """Tell whether a neighbour answers the kernel's ARP or neighbour solicitation in time.
@@ -109,70 +177,156 @@ class Network:
         The kernel is asked to resolve the neighbour if it does not know it (NTF_USE) and to verify
         it if it does (NUD_PROBE, ip-neighbour(8)); its answer is the state of the entry.
         """
-        target = {"dst": str(gateway.address), "ifindex": gateway.index}
-        for request in ({"flags": _NTF_USE}, {"state": "probe"}):
-            with suppress(NetlinkError):
-                async with self._turn:
-                    await self._ask.neigh("replace", **target, **request)
+        for state, flags in ((0, _NTF_USE), (_NUD_PROBE, 0)):
+            with suppress(OSError):
+                self._requests.change(
+                    _NEW_NEIGHBOUR,
+                    netlink.CREATE | netlink.REPLACE,
+                    _neighbour(gateway, state=state, flags=flags),
+                )
         clock = asyncio.get_running_loop().time
         deadline = clock() + within
-        while not (state := await self._neighbour_state(gateway)) & _NUD_ANSWERED:
+        while not (state := self._neighbour_state(gateway)) & _NUD_ANSWERED:
             if state & _NUD_FAILED or clock() >= deadline:
                 return False
             await asyncio.sleep(within / 10)
         return True
 
-    async def _neighbour_state(self, gateway: Gateway) -> int:
-        family = socket.AF_INET if gateway.address.version == 4 else socket.AF_INET6
-        for entry in await self._dump(self._ask.neigh, family=family, ifindex=gateway.index):
-            if entry.get_attr("NDA_DST") == str(gateway.address):
-                return int(entry["state"])
+    def _neighbour_state(self, gateway: Gateway) -> int:
+        request = _neighbour(gateway, state=0, flags=0)
+        try:
+            found = [self._requests.get(_GET_NEIGHBOUR, request)]
+        except OSError as error:
+            if error.errno != errno.EOPNOTSUPP:
+                return _NUD_FAILED
+            # Before Linux 5.0 there is only the whole table.
+            found = self._requests.dump(_GET_NEIGHBOUR, request[: _NEIGHBOUR.size])[0]
+        for entry in found:
+            _, index, state, *_ = _NEIGHBOUR.unpack_from(entry.body)
+            address = netlink.unpack(entry.body[_NEIGHBOUR.size :]).get(_NDA_DST)
+            if index == gateway.index and address == gateway.address.packed:
+                return int(state)
         return _NUD_FAILED
 
-    async def _dump(self, ask: _Table, /, **options: int) -> list[Any]:
-        async with self._turn:
-            return [message async for message in await ask("dump", **options)]
+    def _default_gateways(self) -> Iterator[Gateway]:
+        for family in (socket.AF_INET, socket.AF_INET6):
+            request = _ROUTE.pack(family, 0, 0, 0, _MAIN_TABLE, 0, 0, 0, 0)
+            for route in self._routes(request):
+                own, prefix, _, _, table, *_ = _ROUTE.unpack_from(route.body)
+                # An old kernel gives every table, one without IPv6 the other family.
+                if (own, prefix, table) != (family, 0, _MAIN_TABLE):
+                    continue
+                found = netlink.unpack(route.body[_ROUTE.size :])
+                if _RTA_GATEWAY in found and _RTA_OIF in found:
+                    address = ipaddress.ip_address(found[_RTA_GATEWAY])
+                    yield Gateway(address=address, index=_NUMBER.unpack(found[_RTA_OIF])[0])
 
-    async def _change(self, action: str, vip: Interface, interface: str, **options: int) -> None:
+    def _routes(self, request: bytes) -> list[Message]:
         try:
-            async with self._turn:
-                await self._ask.addr(
-                    action,
-                    index=socket.if_nametoindex(interface),
-                    address=str(vip.ip),
-                    prefixlen=vip.network.prefixlen,
-                    **options,
-                )
-        except NetlinkError as error:
-            if action == "delete" and error.code == errno.EADDRNOTAVAIL:
+            return self._dump(_GET_ROUTE, request)
+        except OSError as error:
+            if error.errno in _NO_SUCH_TABLE:
+                return []
+            raise
+
+    def _refresh(self) -> None:
+        """Know what the kernel has told until now; look at everything if something was missed."""
+        self._read()
+        if self._addresses_known:
+            return
+        with self._complaining("addresses"):
+            messages = self._dump(_GET_ADDRESS, _ADDRESS.pack(socket.AF_UNSPEC, 0, 0, 0, 0))
+            self._held = {}
+            for message in messages:
+                self._note(message)
+            self._addresses_known = True
+
+    def _dump(self, kind: int, body: bytes) -> list[Message]:
+        for _ in range(_DUMPS):
+            messages, whole = self._requests.dump(kind, body)
+            if whole:
+                return messages
+        raise OSError(errno.EAGAIN, "it changes too fast")
+
+    def _read(self) -> None:
+        """Note what the kernel tells."""
+        told = 0
+        try:
+            for message in self._events.read():
+                told += 1
+                self._note(message)
+        except OSError as error:  # ENOBUFS: more than the socket could hold
+            log.info("looking at the network anew: %s", error)
+            self._addresses_known = self._gateways_known = False
+            told += 1
+        if told:
+            self.version += 1
+            self._changed.set()
+            self._changed = asyncio.Event()
+
+    def _note(self, message: Message) -> None:
+        if message.kind in (_NEW_ADDRESS, _DELETED_ADDRESS):
+            held = _held(message.body)
+            places = self._held.setdefault(held.address, {})
+            if message.kind == _NEW_ADDRESS:
+                places[held.index, held.prefix] = held
+                return
+            places.pop((held.index, held.prefix), None)
+            if not places:
+                del self._held[held.address]
+        # IPv4 routes go without a word when their link or source address goes.
+        self._gateways_known = False
+
+    def _change(self, action: str, held: Held, kind: int, flags: int, options: bytes) -> None:
+        family = socket.AF_INET if held.address.version == 4 else socket.AF_INET6
+        packed = held.address.packed
+        request = (
+            _ADDRESS.pack(family, held.prefix, 0, 0, held.index)
+            + netlink.pack(_IFA_LOCAL, packed)
+            + netlink.pack(_IFA_ADDRESS, packed)
+            + options
+        )
+        try:
+            self._requests.change(kind, flags, request)
+        except OSError as error:
+            if kind == _DELETED_ADDRESS and error.errno in (errno.EADDRNOTAVAIL, errno.ENODEV):
                 return
             raise ProgramError(
-                f"cannot {action} {vip} on {interface}: {error}", _hint(error.code)
+                f"cannot {action} {held.address} on {held.interface}: {error}", _hint(error.errno)
             ) from error
+
+    @contextmanager
+    def _complaining(self, what: str) -> Iterator[None]:
+        """Go on with what is known when the kernel does not answer, and say so once."""
+        try:
+            yield
         except OSError as error:
-            raise ProgramError(f"cannot {action} {vip} on {interface}: {error}") from error
+            if self._complaints.get(what) != str(error):
+                log.warning("cannot read the %s of this host: %s", what, error)
+            self._complaints[what] = str(error)
+        else:
+            self._complaints.pop(what, None)
 
 
-def _held(message: Any) -> Held:  # noqa: ANN401 # pyroute2 has no types
-    cache = message.get_attr("IFA_CACHEINFO") or {}
-    lifetime = cache.get("ifa_valid", _FOREVER)
-    address = message.get_attr("IFA_LOCAL") or message.get_attr("IFA_ADDRESS")
+def _held(body: bytes) -> Held:
+    _, prefix, _, _, index = _ADDRESS.unpack_from(body)
+    found = netlink.unpack(body[_ADDRESS.size :])
+    _, valid, _, _ = struct.unpack("=IIII", found.get(_IFA_CACHEINFO) or b"\xff" * 16)
     return Held(
-        address=ipaddress.ip_address(address),
-        prefix=message["prefixlen"],
-        interface=_name(message["index"]),
-        lifetime=None if lifetime == _FOREVER else lifetime,
+        address=ipaddress.ip_address(found.get(_IFA_LOCAL) or found[_IFA_ADDRESS]),
+        prefix=prefix,
+        index=index,
+        until=None if valid == _FOREVER else time.monotonic() + valid,
     )
 
 
-def _name(index: int) -> str:
-    try:
-        return socket.if_indextoname(index)
-    except OSError:  # it went away between the dump and now
-        return f"if{index}"
+def _neighbour(gateway: Gateway, *, state: int, flags: int) -> bytes:
+    family = socket.AF_INET if gateway.address.version == 4 else socket.AF_INET6
+    header = _NEIGHBOUR.pack(family, gateway.index, state, flags, 0)
+    return header + netlink.pack(_NDA_DST, gateway.address.packed)
 
 
-def _hint(code: int) -> str:
+def _hint(code: int | None) -> str:
     return "add NET_ADMIN to cap_add of the container" if code == errno.EPERM else ""
 
 
@@ -181,16 +335,26 @@ async def hears_adverts(sources: Collection[Address], vrid: int, within: float) 
 
     keepalived ignores adverts while it is in FAULT; a raw socket sees them all the same.
     """
-    family = socket.AF_INET if next(iter(sources)).version == 4 else socket.AF_INET6
     loop = asyncio.get_running_loop()
+    deadline = loop.time() + within
+    with suppress(TimeoutError):
+        async with asyncio.timeout_at(deadline):
+            try:
+                return await _advert(sources, vrid)
+            except OSError as error:
+                log.warning("cannot listen for adverts: %s", error)
+                await asyncio.sleep(within)
+    return False
+
+
+async def _advert(sources: Collection[Address], vrid: int) -> bool:
+    family = socket.AF_INET if next(iter(sources)).version == 4 else socket.AF_INET6
     wanted = {str(source) for source in sources}
     kind = socket.SOCK_RAW | socket.SOCK_NONBLOCK
-    with suppress(TimeoutError), socket.socket(family, kind, _VRRP) as listener:
-        async with asyncio.timeout(within):
-            while True:
-                packet, sender = await loop.sock_recvfrom(listener, 256)
-                # IPv4 raw sockets deliver the IP header too, IPv6 ones do not (raw(7)).
-                start = (packet[0] & 0x0F) * 4 if family == socket.AF_INET else 0
-                if sender[0] in wanted and packet[start + 1 : start + 2] == bytes([vrid]):
-                    return True
-    return False
+    with socket.socket(family, kind, _VRRP) as listener:
+        while True:
+            packet, sender = await asyncio.get_running_loop().sock_recvfrom(listener, 256)
+            # IPv4 raw sockets deliver the IP header too, IPv6 ones do not (raw(7)).
+            start = (packet[0] & 0x0F) * 4 if family == socket.AF_INET else 0
+            if sender[0] in wanted and packet[start + 1 : start + 2] == bytes([vrid]):
+                return True

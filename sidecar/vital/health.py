@@ -145,7 +145,7 @@ def gateway_asker(network: Network) -> Asker:
     """Return an asker for the default gateways: one of them must answer on its link."""
 
     async def ask(timeout: float) -> str:
-        gateways = await network.gateways()
+        gateways = network.gateways()
         if not gateways:
             return ""
         asked = (network.reachable(gateway, timeout) for gateway in gateways)

@@ -2,7 +2,8 @@
 
 keepalived adds and removes the addresses; this gives each a kernel lifetime as soon as it appears,
 so that it goes even when everything here dies. The script `lease` renews it (config/bin/lease says
-when).
+when). Until it goes a dead node's host answers for it too, so a new MASTER says again and again
+where it is now.
 """
 
 import asyncio
@@ -15,6 +16,7 @@ from typing import Final
 from sidecar.core.report import Role, VipReport
 from sidecar.core.settings import Address, Interface
 from sidecar.errors import ProgramError
+from sidecar.host.announce import announce
 from sidecar.host.network import Held, Network
 
 log = logging.getLogger("vip")
@@ -30,6 +32,12 @@ STRAY_AFTER: Final = 0.5
 
 MISSING_AFTER: Final = 1.5
 """Seconds without the address as MASTER; keepalived puts a deleted one back within 35 ms."""
+
+ANNOUNCE_EVERY: Final = 0.2
+"""Seconds between two words of a new MASTER about where its addresses are."""
+
+ANNOUNCEMENTS: Final = 20
+"""As many as last longer than the lease of a node that died."""
 
 RENEWAL_NOTED_FOR: Final = 5.0
 """Seconds during which a lease counts as broken after the script failed to renew it."""
@@ -49,7 +57,7 @@ class Vips:
         role: Callable[[], Role],
         on_change: Callable[[], None],
     ) -> None:
-        self._vips = {vip.ip: vip for vip in vips}
+        self._vips = tuple(vip.ip for vip in vips)
         self._network = network
         self._role = role
         self._on_change = on_change
@@ -59,7 +67,11 @@ class Vips:
         self._stray_since: dict[Address, float] = {}
         self._unrenewed: dict[Address, float] = {}
         """When the script last failed to renew a lease, by address."""
-        self._announced: tuple[str, ...] = ()
+        self._reported: tuple[str, ...] = ()
+        self._taken_over = asyncio.Event()
+        self._master = False
+        self._complaints: set[str] = set()
+        """What has failed in this role, each said once."""
 
     @property
     def held(self) -> tuple[str, ...]:
@@ -96,51 +108,85 @@ class Vips:
     async def run(self) -> None:
         """Keep the addresses as the role says: at every change on the NIC and each second."""
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._network.watch(self.look), name="addresses")
+            group.create_task(self._watch(), name="addresses")
+            group.create_task(self._announce(), name="announcements")
             while True:
-                await self.enforce()
+                self.enforce()
                 self._wake.clear()
                 with suppress(TimeoutError):
                     async with asyncio.timeout(STRAY_AFTER if self._stray_since else 1.0):
                         await self._wake.wait()
 
-    async def enforce(self) -> None:
+    def enforce(self) -> None:
         """Look at the NIC and correct what the role does not allow."""
-        await self._look()
+        self._look()
         now = time.monotonic()
-        if self._role() is Role.MASTER:
+        master = self._role() is Role.MASTER
+        if master:
             self._stray_since = {}
-            await self._lease(now)
+            self._lease(now)
         else:
             self._missing_since = {}
-            await self._drop(now)
-        if self.held != self._announced:
-            self._announced = self.held
+            self._drop(now)
+        if master is not self._master:
+            self._master = master
+            self._complaints.clear()
+            if master:
+                self._taken_over.set()
+        if self.held != self._reported:
+            self._reported = self.held
             self._on_change()
 
-    async def release(self) -> None:
+    def release(self) -> None:
         """Take every virtual address off the NIC now."""
-        await self._look()
+        self._look()
         for held in self._held:
-            log.warning("removed %s from %s: it was left over", held.address, held.interface)
-            await self._network.delete(held)
+            log.warning("removing %s from %s: it was left over", held.address, held.interface)
+            self._try(self._network.delete, held)
         self._held = ()
 
     async def gone(self, within: float) -> bool:
         """Wait at most `within` seconds for the NIC to hold no virtual address; tell whether so."""
         deadline = time.monotonic() + within
         while time.monotonic() < deadline:
-            await self._look()
+            self._look()
             if not self._held:
                 return True
             await asyncio.sleep(0.01)
         return False
 
-    async def _look(self) -> None:
-        addresses = await self._network.addresses()
-        self._held = tuple(held for held in addresses if held.address in self._vips)
+    async def _watch(self) -> None:
+        version = self._network.version
+        while True:
+            version = await self._network.wait_after(version)
+            self.look()
 
-    async def _lease(self, now: float) -> None:
+    async def _announce(self) -> None:
+        """After a takeover, tell those whom a dead node's host has answered meanwhile."""
+        while True:
+            await self._taken_over.wait()
+            self._taken_over.clear()
+            for _ in range(ANNOUNCEMENTS):
+                await asyncio.sleep(ANNOUNCE_EVERY)
+                self._look()
+                if self._role() is not Role.MASTER:
+                    break
+                for held in self._held:
+                    self._try(announce, held.address, held.interface)
+
+    def _try[**P](self, action: Callable[P, None], *given: P.args, **named: P.kwargs) -> None:
+        """Do what may fail now and is tried again; say once why it failed."""
+        try:
+            action(*given, **named)
+        except ProgramError as error:
+            if str(error) not in self._complaints:
+                log.error("%s", error)  # noqa: TRY400 # its text says it all
+            self._complaints.add(str(error))
+
+    def _look(self) -> None:
+        self._held = self._network.held(self._vips)
+
+    def _lease(self, now: float) -> None:
         present = {held.address for held in self._held}
         self._missing_since = {
             address: self._missing_since.get(address, now)
@@ -152,16 +198,13 @@ class Vips:
                 continue
             if held.lifetime is not None:
                 self._unrenewed[held.address] = now
-            try:
-                await self._network.lease(self._vips[held.address], held.interface, LEASE)
-            except ProgramError as error:
-                log.error("%s", error)  # noqa: TRY400 # its text says it all
+            self._try(self._network.lease, held, LEASE)
 
-    async def _drop(self, now: float) -> None:
+    def _drop(self, now: float) -> None:
         self._stray_since = {
             held.address: self._stray_since.get(held.address, now) for held in self._held
         }
         for held in self._held:
             if now - self._stray_since[held.address] >= STRAY_AFTER:
                 log.warning("removing %s: this node is %s", held.address, self._role())
-                await self._network.delete(held)
+                self._try(self._network.delete, held)

@@ -36,6 +36,13 @@ def crash(cluster: Cluster, client: Client) -> float:
     return _gap(cluster, client, Node.kill)
 
 
+def crash_met_cold(cluster: Cluster, client: Client) -> float:
+    """Return the same for a client whose ARP question the dead node's host answers."""
+    living = cluster.backup.host
+    with client.misled(cluster.vip, dead=cluster.master.host, living=living):
+        return _gap(cluster, client, Node.kill)
+
+
 def stop(cluster: Cluster, client: Client) -> float:
     """Return the gap when the MASTER's container is stopped."""
     return _gap(cluster, client, Node.stop)

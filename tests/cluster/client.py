@@ -4,13 +4,21 @@ import json
 import subprocess
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
 from types import TracebackType
 from typing import Final, Self
 
+from tests.cluster.host import Host
 from tests.cluster.wait import until
+
+# Waits for the new node's word, then has the dead one's: ADDRESS DEAD-MAC LIVING-MAC.
+_MISLEAD: Final = """
+until ip neighbour show "$1" | grep -q "$3"; do sleep 0.02; done
+ip neighbour replace "$1" lladdr "$2" nud reachable dev eth0
+"""
 
 RATE: Final = 125
 """Requests per second."""
@@ -128,3 +136,19 @@ class Client:
     ) -> Load:
         """Return a client of `address` that works as long as its `with` block."""
         return Load(self.container, address, port=port, host=host, rate=rate)
+
+    @contextmanager
+    def misled(self, address: str, *, dead: Host, living: Host) -> Iterator[None]:
+        """Within it, let a takeover meet a client without an ARP entry, and the worst of luck.
+
+        For as long as a dead node's host has the address both hosts answer, and here it is the
+        dead one's answer that arrives last.
+        """
+        command = [_MISLEAD, "sh", address, dead.mac, living.mac]
+        process = subprocess.Popen(["docker", "exec", self.container, "sh", "-euc", *command])
+        try:
+            yield
+            assert process.wait(timeout=30) == 0
+        finally:
+            process.kill()
+            process.wait()

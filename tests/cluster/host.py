@@ -73,6 +73,11 @@ class Host:
         """Run a command in the host's network namespace and return its output."""
         return run(self.container, *command, check=check).stdout
 
+    @property
+    def mac(self) -> str:
+        """The link address of the NIC."""
+        return self.run("cat", "/sys/class/net/eth0/address").strip()
+
     def lifetimes(self) -> dict[str, int]:
         """Return the addresses on the NIC, each with its remaining lifetime in seconds."""
         links: list[dict[str, Any]] = json.loads(self.run("ip", "-json", "address", "show", "eth0"))

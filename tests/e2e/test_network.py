@@ -58,3 +58,41 @@ def test_a_vip_added_by_hand_is_removed_within_two_seconds(pair: Cluster, client
         assert nic.gone(pair.vip, after=begun) < 2
         load.wait_for(master.address)
     pair.wait_held_by(master)
+
+
+def test_a_client_whom_the_dead_nodes_host_has_answered_is_soon_corrected(
+    pair: Cluster, client: Client
+) -> None:
+    master, backup = pair.master, pair.backup
+    misled = client.misled(pair.vip, dead=master.host, living=backup.host)
+    with client.load(pair.vip) as load, master.host.watch() as nic:
+        load.wait_for(master.address)
+        with misled:
+            died = now()
+            master.kill()
+        nic.gone(pair.vip, after=died)
+        load.wait_for(backup.address)
+    assert load.served.gap < 1.2, load.served
+
+
+def test_a_burst_of_addresses_changes_no_role_and_ends_nothing(
+    pair: Cluster, client: Client
+) -> None:
+    master = pair.master
+    changes = {name: count for name, count in master.metrics().items() if "role_changes" in name}
+    started = master.container.attrs["State"]["StartedAt"]
+    script = """
+for third in 1 2 3 4; do
+    for fourth in $(seq 1 250); do echo "address add 198.18.$third.$fourth/32 dev eth0"; done
+done | ip -batch -
+ip address flush dev eth0 to 198.18.0.0/16
+"""
+    with client.load(pair.vip) as load:
+        for _ in range(3):
+            master.host.run("sh", "-euc", script)
+        load.wait_for(master.address)
+    assert not load.served.failures, load.served
+    assert master.container.attrs["State"]["StartedAt"] == started
+    assert changes == {
+        name: count for name, count in master.metrics().items() if "role_changes" in name
+    }
