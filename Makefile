@@ -95,7 +95,7 @@ e2e: image test-image $(VENV)/stamp ## tests with real failovers between contain
 	@$(if $(ARGS),,$(PYTHON) -m pytest tests/e2e -m alone)
 
 .PHONY: bench
-bench: image test-image $(VENV)/stamp ## failover and sync beside what people use instead: ARGS=failover, ARGS=sync
+bench: image test-image $(VENV)/stamp ## failover and sync beside what people use instead: ARGS=failover, ARGS=sync, ARGS=soak
 	@$(PYTHON) -m tests.bench $(ARGS)
 
 .PHONY: docs
