@@ -14,7 +14,7 @@ SECRET := id=ca,src=$(CA)
 BUILD := docker build $(if $(CA),--secret $(SECRET))
 
 # What the sidecar may do, as docker-compose.yml says.
-CAPABILITIES := NET_ADMIN NET_RAW NET_BIND_SERVICE SETUID SETGID SYS_CHROOT DAC_OVERRIDE KILL CHOWN FOWNER
+CAPABILITIES := NET_ADMIN NET_RAW NET_BIND_SERVICE SETUID SETGID SYS_CHROOT SYS_NICE DAC_OVERRIDE KILL CHOWN FOWNER
 # The tests' container sees the working tree read-only.
 CONTAINER := docker run --rm --read-only --cap-drop ALL --security-opt no-new-privileges:true \
 	--tmpfs /run --tmpfs /tmp:exec --volume "$(CURDIR):/src:ro"

@@ -20,6 +20,7 @@ from sidecar.core.report import Report, Role
 from sidecar.core.settings import Identity, Settings
 from sidecar.errors import ExitCode, SidecarError
 from sidecar.hooks import Hooks
+from sidecar.host import urgency
 from sidecar.host.loop import Turns, measured
 from sidecar.host.network import Network
 from sidecar.host.paths import Paths
@@ -51,6 +52,8 @@ LINKED_WITHIN: Final = 3.0
 
 SYNCED_WITHIN: Final = 10.0
 """Seconds that keepalived's start waits for what the linked peers have."""
+
+_ADVICE: Final = {urgency.Urgency.ORDINARY: "; SYS_NICE in cap_add would let it go first"}
 
 DUMP_EVERY: Final = 5.0
 FOLLOW_EVERY: Final = 2.0
@@ -270,7 +273,11 @@ class Daemon:
         self._interface = self._settings.interface or await interface_of(
             self._identity.node, self._network
         )
-        return keepalived.render(self._settings, self._identity, self._paths, self._interface)
+        granted = urgency.possible()
+        log.info("keepalived runs at %s priority%s", granted, _ADVICE.get(granted, ""))
+        return keepalived.render(
+            self._settings, self._identity, self._paths, self._interface, granted
+        )
 
     async def _follow_interface(self) -> None:
         """Start keepalived anew when the node's address has moved to another interface."""

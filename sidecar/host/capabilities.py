@@ -16,7 +16,12 @@ NEEDED: Final[Mapping[str, str]] = {
     "SETUID": "nginx, sshd and keepalived's script change their user",
     "SYS_CHROOT": "sshd locks its unprivileged part in",
 }
-"""Every capability of the compose file and why it is there."""
+"""Every capability without which something of the product fails, and why."""
+
+WANTED: Final[Mapping[str, str]] = {
+    "SYS_NICE": "keepalived goes before everything else on a busy machine; optional",
+}
+"""What the compose file gives besides."""
 
 _BITS: Final[Mapping[str, int]] = {
     "CHOWN": 0,

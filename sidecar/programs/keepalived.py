@@ -13,6 +13,7 @@ from sidecar.core.report import Role, VrrpCounters, VrrpReport
 from sidecar.core.settings import Identity, Prefer, Settings
 from sidecar.errors import ProgramError
 from sidecar.host.paths import Paths
+from sidecar.host.urgency import Urgency
 from sidecar.programs.templates import render as render_template
 
 INSTANCE: Final = "VI_1"
@@ -88,7 +89,13 @@ class Files:
         return self.directory / "keepalived.json"
 
 
-def render(settings: Settings, identity: Identity, paths: Paths, interface: str) -> str:
+def render(
+    settings: Settings,
+    identity: Identity,
+    paths: Paths,
+    interface: str,
+    urgency: Urgency = Urgency.ORDINARY,
+) -> str:
     """Return keepalived.conf for this node, with the VIP on `interface`."""
     family = identity.node.version
     vips = [vip for vip in settings.vips if vip.version == family]
@@ -102,6 +109,7 @@ def render(settings: Settings, identity: Identity, paths: Paths, interface: str)
         interface=interface,
         vrid=settings.vrid,
         priority=base_priority(identity.index),
+        urgency=urgency,
         advert_interval=f"{settings.advert_interval:g}",
         sticky=settings.prefer is Prefer.NONE,
         lease=" ".join([*lease, *(str(vip) for vip in settings.vips)]),

@@ -1,5 +1,6 @@
 """What happens inside the MASTER's container does not reach the client, or for a moment only."""
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,7 +10,7 @@ import pytest
 from tests.cluster import images
 from tests.cluster.client import Client
 from tests.cluster.cluster import Cluster
-from tests.cluster.host import now
+from tests.cluster.host import now, run
 from tests.cluster.node import Node, Plan, Process
 from tests.cluster.wait import always, until
 from tests.cluster.world import World
@@ -168,6 +169,14 @@ def hogs(world: World, count: int) -> Iterator[None]:
 
 @pytest.mark.alone
 @pytest.mark.timeout(240)
+def test_keepalived_goes_before_the_others_on_its_node(pair: Cluster) -> None:
+    node = pair.master
+    *_, adverts = node.processes("/usr/sbin/keepalived")
+    fields = run(node.name, "cat", f"/proc/{adverts.pid}/stat").stdout.rpartition(") ")[2].split()
+    nice, policy = int(fields[16]), int(fields[38])
+    assert nice == -20 or policy == os.SCHED_RR
+
+
 def test_16_cpu_hogs_change_no_role(pair: Cluster, world: World) -> None:
     before = [node.status()["role_changes"] for node in pair.nodes]
     master = pair.master

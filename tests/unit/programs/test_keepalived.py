@@ -9,6 +9,7 @@ from sidecar.core.report import Role
 from sidecar.core.settings import Identity
 from sidecar.errors import ProgramError
 from sidecar.host.paths import Paths
+from sidecar.host.urgency import Urgency
 from sidecar.programs import keepalived
 from tests.unit.settings.example import load_with
 
@@ -76,7 +77,21 @@ def test_adverts_go_to_the_peers_alone() -> None:
     assert "192.168.1.12 min_ttl" not in text
 
 
-def rendered(prefer: str = "none") -> str:
+@pytest.mark.parametrize(
+    ("urgency", "lines"),
+    [
+        (Urgency.REAL_TIME, ["vrrp_rt_priority 10", "vrrp_rlimit_rttime 1000000"]),
+        (Urgency.NICE, ["vrrp_priority -20"]),
+        (Urgency.ORDINARY, []),
+    ],
+)
+def test_keepalived_takes_the_priority_that_is_granted(urgency: Urgency, lines: list[str]) -> None:
+    words = ("vrrp_rt", "vrrp_rlimit", "vrrp_priority")
+    text = rendered(urgency=urgency)
+    assert [line.strip() for line in text.splitlines() if line.strip().startswith(words)] == lines
+
+
+def rendered(prefer: str = "none", urgency: Urgency = Urgency.ORDINARY) -> str:
     loaded = load_with(HA_VIP="192.168.1.10,2001:db8::10", HA_PREFER=prefer)
     identity = Identity(
         node=ipaddress.ip_address("192.168.1.12"),
@@ -84,4 +99,4 @@ def rendered(prefer: str = "none") -> str:
         interface="eth0",
         peers=(ipaddress.ip_address("192.168.1.11"),),
     )
-    return keepalived.render(loaded.settings, identity, Paths(config=CONFIG), "eth7")
+    return keepalived.render(loaded.settings, identity, Paths(config=CONFIG), "eth7", urgency)
