@@ -5,6 +5,7 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from sidecar.core.exclude import DEFAULT_EXCLUDE
+from sidecar.core.retention import retained
 from sidecar.core.settings import Settings
 from sidecar.core.timeline import timeline
 from sidecar.errors import RefusedError, SidecarError
@@ -77,8 +78,7 @@ def _history(paths: Paths) -> History:
 
 def _kept(history: History, heads: Iterable[str | None], most: int) -> frozenset[str]:
     """Return the snapshots that this node keeps with their files."""
-    graph = history.graph()
-    return graph.keep([head for head in heads if head and head in graph.parents], most)
+    return retained(history.headers(), [head for head in heads if head], most)
 
 
 def _complete(history: History, snapshot: str, bring: Bring) -> None:

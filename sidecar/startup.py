@@ -20,14 +20,24 @@ ADDRESS_WITHIN: Final = 60.0
 
 
 def prepare_host(paths: Paths) -> None:
-    """Make our directories; raise SettingsError with everything that the container lacks."""
-    if problems := host_problems(paths):
+    """Make our directories; raise SettingsError with everything that the container lacks.
+
+    A state directory that cannot be written to stops sync only: a disk that failed is no reason
+    not to serve.
+    """
+    if problems := _lacking(paths):
         raise SettingsError(problems)
     paths.run.chmod(0o700)
+    for problem in _state_problems(paths):
+        log.error("%s", problem)
 
 
 def host_problems(paths: Paths) -> list[str]:
-    """Return what the container may not do and must, each with what to change."""
+    """Return what the container may not do and must or should, each with what to change."""
+    return [*_lacking(paths), *_state_problems(paths)]
+
+
+def _lacking(paths: Paths) -> list[str]:
     lacking = [
         f"the container lacks the capability {name}: {capabilities.NEEDED[name]}"
         f"\n    add it to cap_add: {name}"
@@ -35,12 +45,14 @@ def host_problems(paths: Paths) -> list[str]:
     ]
     if not _writable(paths.run):
         lacking.append(f"cannot write to {paths.run}\n    mount a tmpfs on {paths.run.parent}")
-    if not _writable(paths.state):
-        lacking.append(
-            f"cannot write to {paths.state}"
-            "\n    mount a volume on it: it keeps what must survive a new container"
-        )
     return lacking
+
+
+def _state_problems(paths: Paths) -> list[str]:
+    if _writable(paths.state):
+        return []
+    hint = "mount a volume on it: it keeps what must survive a new container"
+    return [f"cannot write to {paths.state}\n    {hint}"]
 
 
 async def identify(settings: Settings, network: Network) -> Identity:

@@ -11,9 +11,11 @@ rsync's `+`, `-`, `!` and `***` have no meaning of their own here.
 """
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cache
 from typing import Final
+
+from sidecar.core.snapshot import Kind, Tree
 
 DEFAULT_EXCLUDE: Final = (
     "*.swp",  # vim
@@ -58,6 +60,36 @@ def excluder(patterns: tuple[str, ...]) -> Excluded:
         return whole is not None and whole.fullmatch(path) is not None
 
     return excluded
+
+
+def left_out(tree: Tree, roots: Sequence[str], excluded: Excluded) -> frozenset[str]:
+    """Return the paths of a tree below `roots` that are excluded, or lie in what is."""
+    found: set[str] = set()
+    for path in sorted(tree):  # a directory comes before what lies in it
+        root = next(root for root in roots if path.startswith(f"{root}/"))
+        is_directory = tree[path].kind is Kind.DIRECTORY
+        if path.rpartition("/")[0] in found or excluded(path.removeprefix(root), is_directory):
+            found.add(path)
+    return frozenset(found)
+
+
+def leave_alone(wanted: Tree, base: Tree, roots: Sequence[str], excluded: Excluded) -> Tree:
+    """Return `wanted` with what is excluded as `base` has it, and the directories it lies in.
+
+    Where something else is wanted in place of such a directory, there is no room for it.
+    """
+    out = left_out(wanted, roots, excluded)
+    result = {path: entry for path, entry in wanted.items() if path not in out}
+    for path in sorted(left_out(base, roots, excluded)):
+        way = [parent for parent in _parents(path) if parent in base]
+        if all(result.get(parent, base[parent]).kind is Kind.DIRECTORY for parent in way):
+            result = {parent: base[parent] for parent in (*way, path)} | result
+    return result
+
+
+def _parents(path: str) -> Iterator[str]:
+    while path := path.rpartition("/")[0]:
+        yield path
 
 
 def _by_kind(patterns: Iterable[str]) -> tuple[re.Pattern[str] | None, re.Pattern[str] | None]:

@@ -6,11 +6,10 @@ part can make related histories look diverged or unrelated, which holds them; it
 snapshot look like the descendant of one that it does not descend from.
 """
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from graphlib import TopologicalSorter
-from itertools import combinations
 from typing import Final
 
 LEAST_DIGITS: Final = 4
@@ -89,20 +88,6 @@ class Graph:
         """Return known snapshots so that parents come before their children."""
         generation = self.generations()
         return sorted(snapshots, key=lambda one: (generation[one], one))
-
-    def keep(self, heads: Collection[str], most: int) -> frozenset[str]:
-        """Return the snapshots whose trees and objects are kept; the others are left as headers.
-
-        They are the heads, the newest `most` among the heads and their ancestors, and what is
-        needed to merge the heads: their merge bases.
-        """
-        known = {one for head in heads for one in self._with_ancestors(head)} & self.parents.keys()
-        newest = self.oldest_first(known)[-most:] if most > 0 else []
-        return frozenset(heads).union(newest, self._bases(heads)) & self.parents.keys()
-
-    def _bases(self, heads: Collection[str]) -> Iterator[str]:
-        for first, second in combinations(sorted(heads), 2):
-            yield from self.merge_bases(first, second)
 
     def _with_ancestors(self, snapshot: str) -> frozenset[str]:
         return self.ancestors(snapshot) | {snapshot}

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, tzinfo
 from typing import Final
 
-from sidecar.core.graph import Graph
+from sidecar.core.retention import newest_first
 from sidecar.core.snapshot import Header
 from sidecar.core.table import Cell, Colour, table
 
@@ -27,19 +27,6 @@ def timeline(headers: Mapping[str, Header], marks: Marks, zone: tzinfo, *, color
         for snapshot in newest_first(headers)
     )
     return table("SNAPSHOT TIME NODE IS CHANGE", rows, color=color) or EMPTY
-
-
-def newest_first(headers: Mapping[str, Header]) -> list[str]:
-    """Return the ids by time; a clock that was wrong never puts a snapshot below its parents."""
-    graph = Graph({snapshot: header.parents for snapshot, header in headers.items()})
-    times: dict[str, float] = {}
-    ranks: dict[str, tuple[float, int]] = {}
-    for rank, snapshot in enumerate(graph.oldest_first(headers)):
-        header = headers[snapshot]
-        before = (times[parent] for parent in header.parents if parent in times)
-        times[snapshot] = max(header.time, *before, 0.0)
-        ranks[snapshot] = times[snapshot], rank
-    return sorted(ranks, key=lambda snapshot: ranks[snapshot], reverse=True)
 
 
 def _time(time: float, zone: tzinfo) -> str:

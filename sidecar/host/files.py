@@ -1,8 +1,11 @@
 """Files that are either the old or the new one, never half of one."""
 
+import errno
 import os
+import shutil
+import stat
 import tempfile
-from contextlib import suppress
+from io import BufferedReader
 from pathlib import Path
 
 from sidecar.core.exclude import TEMPORARY
@@ -14,9 +17,8 @@ def write(path: Path, content: str | bytes, *, mode: int = 0o644, durable: bool 
     With `durable` it survives a power loss (fsync of the file and its directory).
     """
     data = content.encode() if isinstance(content, str) else content
-    with suppress(FileNotFoundError):
-        if path.read_bytes() == data and path.stat().st_mode & 0o7777 == mode:
-            return False
+    if _has(path, data, mode):
+        return False
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=TEMPORARY)
     temporary = Path(name)
@@ -36,12 +38,49 @@ def write(path: Path, content: str | bytes, *, mode: int = 0o644, durable: bool 
     return True
 
 
+def open_regular(path: Path) -> BufferedReader:
+    """Open a regular file for reading; never follow a link, never wait for a fifo."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, "not a regular file", str(path))
+    return os.fdopen(descriptor, "rb")
+
+
+def read(path: Path, most: int) -> bytes:
+    """Return the content of a regular file; raise OSError where it has more than `most` bytes."""
+    with open_regular(path) as file:
+        content = file.read(most + 1)
+    if len(content) > most:
+        raise OSError(errno.EFBIG, f"more than {most} bytes", str(path))
+    return content
+
+
+def make_directory(place: Path) -> None:
+    """Make a directory for root only; what else has its name is moved aside."""
+    if os.path.lexists(place) and not place.is_dir():
+        move_aside(place, place.with_name(f"{place.name}.damaged"))
+    place.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+
+def move_aside(path: Path, target: Path) -> None:
+    """Move whatever lies at `path` to `target`, in place of what lies there."""
+    if target.is_dir() and not target.is_symlink():
+        shutil.rmtree(target)
+    elif os.path.lexists(target):
+        target.unlink()
+    target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    path.rename(target)
+
+
 def remove(path: Path, *, durable: bool = False) -> bool:
-    """Remove a file and return whether it was there."""
+    """Remove a file, or whatever has its name, and return whether it was there."""
     try:
         path.unlink()
     except FileNotFoundError:
         return False
+    except IsADirectoryError:
+        shutil.rmtree(path)
     if durable:
         sync_directory(path.parent)
     return True
@@ -54,3 +93,14 @@ def sync_directory(directory: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def _has(path: Path, data: bytes, mode: int) -> bool:
+    """Tell whether exactly that lies at a path; what cannot be read is something else."""
+    try:
+        with open_regular(path) as file:
+            status = os.fstat(file.fileno())
+            same = (stat.S_IMODE(status.st_mode), status.st_size) == (mode, len(data))
+            return same and file.read() == data
+    except OSError:
+        return False

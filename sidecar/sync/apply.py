@@ -158,8 +158,9 @@ class Apply:
         self._at = ""
 
     def _enter(self, state: State) -> None:
-        self._journal = replace(self._journal, state=state)
-        self._file.write(self._journal)
+        journal = replace(self._journal, state=state)
+        self._file.write(journal)
+        self._journal = journal
         self._checkpoint(state)
 
 

@@ -10,9 +10,12 @@ from typing import Final
 from sidecar.core.backoff import Backoff
 from sidecar.core.plain import from_plain, to_plain
 from sidecar.host import files
-from sidecar.sync.objects import MODE, keeping
+from sidecar.sync.objects import MODE, keeping, set_aside
 
 FORMAT: Final = 1
+
+_LONGEST: Final = 1024 * 1024
+"""Bytes of the file that are read."""
 
 log = logging.getLogger("history")
 
@@ -52,7 +55,7 @@ class Decisions:
     def reject(self, snapshot: str, reason: str, now: float) -> None:
         """Leave a snapshot alone for a while, longer each time."""
         before = self.state.rejected.get(snapshot)
-        failures = before.failures + 1 if before else 1
+        failures = max(before.failures, 0) + 1 if before else 1
         retry = now + self._pace.delay(failures + 1, 0.0)
         rejection = Rejection(reason=reason, failures=failures, retry=retry)
         self._write(
@@ -96,12 +99,14 @@ def read(directory: Path) -> State:
     """Return what a node decided; nothing if that cannot be read."""
     path = directory / "state.json"
     try:
-        body = json.loads(path.read_bytes())
+        body = json.loads(files.read(path, _LONGEST))
         if not isinstance(body, dict) or body.get("format") != FORMAT:
             raise ValueError(f"not of format {FORMAT}")
         return from_plain(State, body)
     except FileNotFoundError:
         return State()
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         log.warning("cannot read %s: %s: rejected snapshots are tried again", path, error)
-        return State()
+    except OSError as error:
+        set_aside(path, error.strerror or str(error))
+    return State()

@@ -146,19 +146,31 @@ class Drafts:
     def _guard(self, look: Look) -> Hold | None:
         """Return why what was seen must not be accepted without a person's word."""
         released = self._decisions.state.released
-        hold = guard(look.base, look.live, self._rules, released)
-        left_out = self._workspace.newly_left_out(look.draft)
-        if hold or left_out is None:
+        if hold := guard(look.base, look.live, self._rules, released):
             return hold
-        tree = fingerprint(look.live)
-        if tree == released:
+        doubt = self._doubt(look)
+        return None if doubt is None or doubt.release == released else doubt
+
+    def _doubt(self, look: Look) -> Hold | None:
+        """Return what this node cannot know of what was seen."""
+        if self._workspace.may_be_half:
+            return Hold(
+                reason="interrupted",
+                message="the folders may be half of one configuration and half of another: "
+                "a take-over was interrupted, and the journal of it is damaged",
+                hint="compare them with `ha diff`; put them back with `ha rollback head`, "
+                "or let them pass with `ha sync release`",
+                release=fingerprint(look.live),
+            )
+        left_out = self._workspace.newly_left_out(look)
+        if left_out is None:
             return None
         return Hold(
             reason="excluded",
             message=f"{printable(left_out)} was synced and is left out here now: "
             "the nodes that do not leave it out would delete it",
             hint="set HA_SYNC_EXCLUDE alike on every node, then `ha sync release`",
-            release=tree,
+            release=fingerprint(look.live),
         )
 
     async def _try(self, look: Look) -> Look:

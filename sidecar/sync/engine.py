@@ -20,10 +20,12 @@ from sidecar.core.backoff import Backoff
 from sidecar.core.change import printable
 from sidecar.core.guard import Rules
 from sidecar.core.reconcile import Facts, FastForward, Fetch, Join, Plan, join, reconcile
+from sidecar.core.retention import newest_first, retained
 from sidecar.core.sync import Hold, SyncReport
 from sidecar.errors import RefusedError, SidecarError
 from sidecar.sync.decisions import Decisions
 from sidecar.sync.drafts import SOAK_STEP, Drafts
+from sidecar.sync.mend import Mender
 from sidecar.sync.peers import Peers
 from sidecar.sync.pulls import Pulls
 from sidecar.sync.served import Served
@@ -84,7 +86,8 @@ class Engine:
         self._stuck: tuple[Hold, ...] = ()
         self._busy_since: float | None = None
         self._duration = 0.0
-        self.head = workspace.history.head()
+        self._mender = Mender(workspace, transfer, rules)
+        self.head = None if workspace.head_is_lost else workspace.history.head()
         self.settled = asyncio.Event()
         """Set after a pass that left nothing to do."""
 
@@ -190,6 +193,7 @@ class Engine:
         async with self._turn:
             try:
                 await self._recover()
+                await self._mender.mend(self._peers.heads, full=False)
                 result = await work(await self._workspace.look())
             except BusyError:
                 raise _busy("cannot do that") from None
@@ -222,6 +226,7 @@ class Engine:
         begun = time.monotonic()
         try:
             await self._recover()
+            await self._mender.mend(self._peers.heads, full=self._full)
             await self._follow(await self._accept(await self._look()))
             await self._prune()
         except SidecarError as error:
@@ -265,7 +270,7 @@ class Engine:
 
         What is on trial has to end first; only pulls begin meanwhile.
         """
-        while not look.refused:
+        while not look.refused and (look.snapshot or look.head is None):
             self._plan = await asyncio.to_thread(self._make_plan, look)
             match self._plan.step:
                 case Fetch(node=node, snapshot=snapshot):
@@ -380,9 +385,10 @@ class Engine:
     def _kept(self) -> list[str]:
         """Return the snapshots that are kept with their files, newest first."""
         heads = [head for head in (self.head, *self._peers.heads.values()) if head]
-        graph = self._history.graph()
-        kept = graph.keep([head for head in heads if head in graph.parents], self._keep)
-        return graph.oldest_first(kept)[::-1]
+        headers = self._history.headers()
+        kept = retained(headers, heads, self._keep)
+        lost = {parent for one in kept for parent in headers[one].parents} - headers.keys()
+        return [one for one in newest_first(headers) if one in kept] + sorted(lost)
 
 
 def _busy(what: str) -> RefusedError:

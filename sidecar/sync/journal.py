@@ -9,10 +9,15 @@
     testing     all paths are new; nginx has not accepted them yet
     done        all paths are new and accepted; the head has to follow
 
-The file has two lines of JSON: how far it is, and the difference, which stays the same.
+The file has two lines of JSON: how far it is, with a hash of it all, and the difference, which
+stays the same. One that is damaged is moved aside, to `journal.damaged`: as long as that is there,
+what differs in the folders may be half of an apply.
 """
 
+import errno
+import hashlib
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -20,7 +25,7 @@ from pathlib import Path
 from typing import Final
 
 from sidecar.core.plain import from_plain, to_plain
-from sidecar.core.snapshot import Entry
+from sidecar.core.snapshot import MAX_TEXT, Entry
 from sidecar.errors import SidecarError
 from sidecar.host import files
 
@@ -68,6 +73,7 @@ class JournalFile:
 
     def __init__(self, directory: Path) -> None:
         self._path = directory / "journal"
+        self._damaged = directory / "journal.damaged"
         self._written: tuple[Difference, str] | None = None
 
     def write(self, journal: Journal) -> None:
@@ -80,28 +86,69 @@ class JournalFile:
             "state": journal.state,
             "before": journal.before,
             "after": journal.after,
+            "sum": _sum(journal.state, journal.before, journal.after, self._written[1].encode()),
         }
         text = f"{json.dumps(head)}\n{self._written[1]}\n"
         files.write(self._path, text, mode=0o600, durable=True)
 
     def read(self) -> Journal | None:
-        """Return the journal of an apply that did not end; None if there is none."""
+        """Return the journal of an apply that did not end; None if there is none.
+
+        Raise SidecarError where it cannot be read; it is moved aside then if it is damaged.
+        """
         try:
-            head, _, difference = self._path.read_bytes().partition(b"\n")
+            return _decode(files.read(self._path, 2 * MAX_TEXT))
         except FileNotFoundError:
             return None
+        except (ValueError, RecursionError) as error:
+            raise self.set_aside(str(error)) from error
+        except OSError as error:
+            if error.errno in _SHORT:
+                raise SidecarError(f"cannot read {self._path}: {error.strerror}") from error
+            raise self.set_aside(error.strerror or str(error)) from error
+
+    def set_aside(self, why: str) -> SidecarError:
+        """Move a damaged journal out of the way; return what to say."""
         try:
-            body = json.loads(head)
-            if not isinstance(body, dict) or body.get("format") != FORMAT:
-                raise ValueError(f"it is not of format {FORMAT}")
-            return from_plain(Journal, {**body, "difference": json.loads(difference)})
-        except ValueError as error:
-            aside = self._path.replace(self._path.with_name("journal.damaged"))
-            raise SidecarError(
-                f"cannot read the journal of an interrupted apply: {error}",
-                f"it was moved to {aside}; compare the folders with `ha diff`",
-            ) from error
+            files.move_aside(self._path, self._damaged)
+        except OSError as error:
+            why = f"{why}; nor can it be moved: {error.strerror}"
+        return SidecarError(
+            f"cannot read the journal of an interrupted apply: {why}",
+            f"it is moved to {self._damaged}; compare the folders with `ha diff`",
+        )
+
+    @property
+    def lost(self) -> bool:
+        """What an interrupted apply left in the folders is not known."""
+        return os.path.lexists(self._damaged)
+
+    def forget_lost(self, aside: Path) -> None:
+        """Move what is damaged out of sight, to `aside`: the folders are one state again."""
+        if self.lost:
+            files.move_aside(self._damaged, aside)
 
     def remove(self) -> None:
         """Forget it: the apply has ended, or never was."""
         files.remove(self._path, durable=True)
+
+
+_SHORT: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})
+"""What this machine is short of: it says nothing about the file."""
+
+
+def _decode(text: bytes) -> Journal:
+    """Return the journal that a text holds; raise ValueError if it is damaged."""
+    head, _, difference = text.partition(b"\n")
+    body = json.loads(head)
+    if not isinstance(body, dict) or body.get("format") != FORMAT:
+        raise ValueError(f"it is not of format {FORMAT}")
+    journal = from_plain(Journal, {**body, "difference": json.loads(difference)})
+    found = _sum(journal.state, journal.before, journal.after, difference.removesuffix(b"\n"))
+    if body.get("sum", found) != found:  # those of earlier releases have none
+        raise ValueError("its content has another hash")
+    return journal
+
+
+def _sum(state: State, before: str | None, after: str, difference: bytes) -> str:
+    return hashlib.sha256(f"{state} {before} {after} ".encode() + difference).hexdigest()

@@ -124,6 +124,16 @@ class Mover:
         """Return what lies at the path of a step."""
         return self._live.look(step.path)
 
+    def holds_before(self, step: Step) -> bool:
+        """Tell whether the temporary file of a step is what the step expects at its path.
+
+        On the way back that says that the way there never came so far: what it was to place is
+        still aside, and what lies at the path is a person's, even if it is the same.
+        """
+        return (
+            step.before is not None and self._live.look(self._temporary(step.path)) == step.before
+        )
+
     def give_back(self, step: Step) -> None:
         """Take a step back that was done, if what it displaced was written to since.
 

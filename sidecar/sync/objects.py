@@ -13,8 +13,8 @@ import stat
 import tempfile
 import time
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
-from io import BufferedReader, BytesIO
+from contextlib import contextmanager
+from io import BytesIO
 from pathlib import Path
 from typing import BinaryIO, Final
 
@@ -25,6 +25,19 @@ from sidecar.host.parallel import for_each
 
 MODE: Final = 0o600
 """Mode of all files of the history: among them are private keys."""
+
+OWN_FILES: Final = frozenset({"head", "version", "state.json"})
+"""Files that lie in the directory of the history itself."""
+
+DAMAGE: Final = frozenset(
+    {
+        *(errno.EINVAL, errno.ELOOP, errno.ENXIO, errno.EISDIR, errno.EFBIG),
+        *(errno.EIO, errno.EACCES, errno.EPERM, errno.EBADMSG, errno.EUCLEAN),
+    }
+)
+"""What tells that a file itself is bad: no regular one, or the disk cannot read it. Not so where
+this machine is short of something, e.g. of descriptors.
+"""
 
 log = logging.getLogger("history")
 
@@ -48,22 +61,31 @@ def keeping() -> Iterator[None]:
         ) from error
 
 
-def open_regular(path: Path) -> BufferedReader:
-    """Open a regular file for reading; never follow a link, never wait for a fifo."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-        os.close(descriptor)
-        raise OSError(errno.EINVAL, "not a regular file", str(path))
-    return os.fdopen(descriptor, "rb")
+@contextmanager
+def reading() -> Iterator[None]:
+    """Turn a failed read into an error with a way out."""
+    try:
+        yield
+    except OSError as error:
+        raise SidecarError(
+            f"cannot read the history: {error.strerror or error}: {error.filename or ''}",
+            "look at the disk that holds the volume of /var/lib/ha; it is tried again",
+        ) from error
 
 
 def set_aside(path: Path, why: str) -> None:
     """Take a damaged file of the history out of use; a person may still want to look at it."""
-    damaged = path.parent.parent / "damaged"
-    with keeping():
-        damaged.mkdir(mode=0o700, exist_ok=True)
-        with suppress(FileNotFoundError):
-            path.replace(damaged / path.name)
+    place = path if path.name in OWN_FILES else path.parent
+    damaged = place.parent / "damaged"
+    try:
+        if damaged.exists() and not damaged.is_dir():
+            damaged.unlink()
+        files.move_aside(path, damaged / path.name)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        log.error("%s is damaged (%s) and cannot be moved: %s", path, why, error.strerror)  # noqa: TRY400 - its text says it all
+        return
     log.error("%s is damaged (%s): moved to %s and treated as missing", path, why, damaged)
 
 
@@ -94,22 +116,34 @@ class Objects:
         return tuple(digest for _, digest, _ in copies)
 
     def has(self, digest: str, size: int | None = None) -> bool:
-        """Tell whether an object is here; one that has not `size` bytes is damaged and is not."""
-        try:
-            found = self._path(digest).stat().st_size
-        except FileNotFoundError:
-            return False
-        if size is not None and found != size:
-            set_aside(self._path(digest), f"{found} bytes instead of {size}")
-            return False
-        return True
+        """Tell whether an object is here, with `size` bytes.
+
+        Where the size differs the hash decides: a damaged object is set aside; one that is right
+        stays, and who gave the size was wrong.
+        """
+        with reading():
+            try:
+                found = self._path(digest).lstat()
+            except FileNotFoundError:
+                return False
+        if stat.S_ISREG(found.st_mode) and size in {None, found.st_size}:
+            return True
+        self.verify(digest)
+        return False
 
     def open(self, digest: str) -> BinaryIO:
         """Open an object for reading; its content is not verified."""
-        try:
-            return open_regular(self._path(digest))
-        except FileNotFoundError:
-            raise _missing(digest) from None
+        path = self._path(digest)
+        with reading():
+            try:
+                return files.open_regular(path)
+            except FileNotFoundError:
+                raise _missing(digest) from None
+            except OSError as error:
+                if error.errno not in DAMAGE:
+                    raise
+                set_aside(path, error.strerror or str(error))
+                raise _missing(digest) from error
 
     def read(self, digest: str) -> bytes:
         """Return the verified content of an object."""
@@ -122,13 +156,20 @@ class Objects:
 
     def verify(self, digest: str) -> bool:
         """Tell whether an object is here and undamaged; a damaged one is set aside."""
+        path = self._path(digest)
         try:
-            with open_regular(self._path(digest)) as file:
+            with files.open_regular(path) as file:
                 found = hashlib.file_digest(file, "sha256").hexdigest()
         except FileNotFoundError:
             return False
+        except OSError as error:
+            with reading():
+                if error.errno not in DAMAGE:
+                    raise
+            set_aside(path, error.strerror or str(error))
+            return False
         if found != digest:
-            set_aside(self._path(digest), "its content has another hash")
+            set_aside(path, "its content has another hash")
         return found == digest
 
     def adopt(self, fetched: Iterable[Path]) -> frozenset[str]:
@@ -155,7 +196,9 @@ class Objects:
     def absent(self, digests: Iterable[str]) -> frozenset[str]:
         """Return which objects are not here."""
         with keeping():
-            return frozenset(digests) - frozenset(os.listdir(self._directory))  # noqa: PTH208
+            with os.scandir(self._directory) as entries:
+                here = {entry.name for entry in entries if entry.is_file(follow_symlinks=False)}
+            return frozenset(digests) - here
 
     def sync(self) -> None:
         """Make sure that all objects are found again after a power loss."""
@@ -225,7 +268,7 @@ def remove_old(directory: Path, *, keep: Collection[str], before: float) -> None
 def _copy(source: Path | bytes, target: Path) -> tuple[str, int]:
     """Copy to a new file and return the SHA-256 and the number of bytes."""
     content, size = hashlib.sha256(), 0
-    origin = BytesIO(source) if isinstance(source, bytes) else open_regular(source)
+    origin = BytesIO(source) if isinstance(source, bytes) else files.open_regular(source)
     with origin, _written(target) as copy:
         while chunk := origin.read(_CHUNK):
             content.update(chunk)
@@ -251,7 +294,7 @@ def _written(path: Path) -> Iterator[BinaryIO]:
 
 def _is_content_of(file: Path) -> bool:
     try:
-        with open_regular(file) as content:
+        with files.open_regular(file) as content:
             return hashlib.file_digest(content, "sha256").hexdigest() == file.name
     except OSError as error:
         if error.errno in {errno.ELOOP, errno.EINVAL, errno.ENXIO}:

@@ -59,6 +59,11 @@ class Orders:
                 f"cannot restore {path}: snapshot {source[:12]} has nothing there",
                 "paths are absolute, or below one of HA_SYNC_PATHS",
             )
+        way = {one: entry for one, entry in old.items() if f"{full}/".startswith(f"{one}/")}
+        if self._workspace.left_out(way):
+            raise RefusedError(
+                f"cannot restore {path}: it is left out on this node", "see HA_SYNC_EXCLUDE"
+            )
         return await self._engine.exclusively(
             lambda look: self._replace(
                 look,
@@ -89,11 +94,16 @@ class Orders:
         return (await asyncio.to_thread(history.get, source)).tree
 
     async def _replace(self, look: Look, wanted: Tree, target: str | None, summary: str) -> str:
-        """Make `wanted` the live tree and a snapshot that follows the head and `target`."""
+        """Make `wanted` the live tree and a snapshot that follows the head and `target`.
+
+        What this node leaves alone stays as it is, in the folders and in the head.
+        """
         if look.refused:
             refusal = look.refused[0]
             raise RefusedError(f"cannot do that: {refusal.path}: {refusal.cause}", refusal.hint)
-        if changes(look.live, wanted) == () and not look.draft:
+        wanted = self._workspace.spare(wanted, look)
+        found = changes(look.live, self._workspace.on_disk(wanted))
+        if not found and wanted == look.base:
             return "nothing to do: the folders are in that state"
         history, now = self._workspace.history, time.time()
         try:
@@ -113,7 +123,7 @@ class Orders:
             await self._workspace.apply(look, made, name, self._served)
         except RefusedByServiceError as error:
             raise RefusedError(f"cannot serve that state: {error.message}") from error
-        return f"{summary}: {summarise(changes(look.live, wanted), self._workspace.roots)}"
+        return f"{summary}: {summarise(found, self._workspace.roots)}"
 
     def _locate(self, path: str, tree: Tree) -> str | None:
         candidates = [

@@ -52,11 +52,14 @@ def recover(
     found = file.read()
     if found is None:
         return None
-    if found.state is not State.DONE:
-        kept = undo(file, found, objects, renamer, checkpoint)
-        return Recovery(done=False, before=found.before, after=found.after, kept=kept)
-    mover = Mover(found.difference, objects, Live(found.difference.roots, renamer))
-    clean(mover, mover.steps, checkpoint)
+    try:
+        if found.state is not State.DONE:
+            kept = undo(file, found, objects, renamer, checkpoint)
+            return Recovery(done=False, before=found.before, after=found.after, kept=kept)
+        mover = Mover(found.difference, objects, Live(found.difference.roots, renamer))
+        clean(mover, mover.steps, checkpoint)
+    except ValueError as error:  # paths, hashes or modes that none of ours has
+        raise file.set_aside(str(error)) from error
     return Recovery(done=True, before=found.before, after=found.after)
 
 
@@ -72,24 +75,26 @@ def undo(
     renamer: Renamer | None,
     checkpoint: Checkpoint,
 ) -> tuple[str, ...]:
-    """Put back what was there before; return the paths that hold neither the old nor the new.
+    """Put back what was there before; return the paths that a person changed meanwhile.
 
-    Raise SidecarError if that fails; the journal stays then.
+    While preparing nothing is changed: then only our temporary files go. Raise SidecarError if that
+    fails; the journal stays then.
     """
     way_back = journal.difference.reversed
     live = Live(way_back.roots, renamer)
     mover = Mover(way_back, objects, live)
+    changed = () if journal.state is State.PREPARING else mover.steps
     done, kept = [], []
     at = ""
     try:
         for at in way_back.roots:  # a volume that is not mounted is no deleted tree
             live.names(at)
-        for step in mover.steps:
+        for step in changed:
             at = step.path
             mover.repair(step)
             if mover.look(step) == step.after:
                 continue
-            if mover.perform(step) is Outcome.DONE:
+            if not mover.holds_before(step) and mover.perform(step) is Outcome.DONE:
                 done.append(step)
             else:
                 kept.append(step.path)

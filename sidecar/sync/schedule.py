@@ -23,6 +23,10 @@ JITTER: Final = 0.1
 """Share of the time between two runs over which the nodes spread."""
 
 
+_LONGEST: Final = 4096
+"""Bytes of what is remembered."""
+
+
 def next_run(expression: str, after: float, zone: tzinfo) -> float:
     """Return the unix time of the first run after `after`; daylight saving as cron(8) has it."""
     begin = datetime.fromtimestamp(after, zone)
@@ -63,8 +67,11 @@ class Schedule:
             yield
 
     def _recall(self) -> float | None:
-        with suppress(OSError, ValueError, TypeError, KeyError):
-            return float(json.loads(self._memory.read_text())["last"])
+        """Return when it last ran; None where that cannot be read, or cannot be."""
+        with suppress(OSError, ValueError, TypeError, KeyError, OverflowError, RecursionError):
+            last = float(json.loads(files.read(self._memory, _LONGEST))["last"])
+            if 0 <= last <= time.time():
+                return last
         return None
 
     def _remember(self) -> None:

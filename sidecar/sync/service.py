@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Callable, Iterable
+from itertools import count
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -15,12 +16,12 @@ from sidecar.errors import RefusedError, SidecarError
 from sidecar.host.paths import Paths
 from sidecar.host.watch import changes
 from sidecar.programs import rsync
-from sidecar.sync.engine import Engine
+from sidecar.sync.engine import RETRY, Engine
 from sidecar.sync.orders import Orders
 from sidecar.sync.schedule import Schedule
 from sidecar.sync.served import Served
 from sidecar.sync.transfer import Transfer
-from sidecar.sync.workspace import Workspace
+from sidecar.sync.workspace import BusyError, Workspace
 
 log = logging.getLogger("sync")
 
@@ -45,7 +46,8 @@ class Sync:
         self._engine: Engine | None = None
         self._orders: Orders | None = None
         self._schedule: Schedule | None = None
-        self._broken = ""
+        self._broken: Hold | None = None
+        self._heads: dict[str, str | None] = {}
 
     @property
     def head(self) -> str | None:
@@ -56,28 +58,31 @@ class Sync:
     def orders(self) -> Orders:
         """What a person may ask; raise RefusedError while sync does not work."""
         if self._orders is None:
-            raise RefusedError(f"cannot sync: {self._broken or 'this node is starting'}")
+            raise RefusedError(f"cannot sync: {self._off.message}", self._off.hint)
         return self._orders
 
     def had(self, path: Path) -> bool:
         """Tell whether the newest snapshot here has that path: then it is not to be made anew."""
         try:
             return self._engine is not None and self._engine.had(str(path))
-        except SidecarError:
+        except (SidecarError, OSError):
             return False
 
     async def open(self) -> None:
-        """End an apply that was interrupted, before anything serves the folders."""
-        try:
-            self._set_up(await asyncio.to_thread(self._open))
-        except (SidecarError, OSError) as error:
-            self._broken = str(error)
-            log.error("sync is off: %s", error)  # noqa: TRY400 # its text says it all
+        """End an apply that was interrupted, before anything serves the folders.
+
+        Whatever lies in our state, this never raises: sync is off then, and `run` tries again.
+        """
+        await self._try_open(recover=True)
 
     async def run(self) -> None:
-        """Sync until cancelled."""
-        if self._engine is None:
-            return
+        """Sync until cancelled; while the history cannot be used, try again at a pace."""
+        for failures in count(2):
+            if self._engine is not None:
+                break
+            await asyncio.sleep(RETRY.delay(failures, 0.0))
+            await self._try_open(recover=False)  # nginx serves: the first pass does it with care
+        assert self._engine is not None
         async with asyncio.TaskGroup() as group:
             group.create_task(self._engine.run(), name="sync engine")
             if self._settings.sync_on_change:
@@ -87,10 +92,9 @@ class Sync:
 
     def see(self, peers: Iterable[PeerReport]) -> None:
         """Learn what the links show."""
+        self._heads = {peer.node: peer.state.head for peer in peers if peer.linked and peer.state}
         if self._engine is not None:
-            self._engine.see(
-                {peer.node: peer.state.head for peer in peers if peer.linked and peer.state}
-            )
+            self._engine.see(self._heads)
 
     async def wait_settled(self, timeout: float) -> None:
         """Wait until this node has what its linked peers have, or `timeout` seconds."""
@@ -105,9 +109,29 @@ class Sync:
     def report(self) -> SyncReport:
         """Return how things stand."""
         if self._engine is None:
-            broken = Hold(reason="off", message=self._broken or "this node is starting")
-            return SyncReport(paths=self._settings.sync_paths, holds=(broken,))
+            return SyncReport(paths=self._settings.sync_paths, holds=(self._off,))
         return self._engine.report(self._schedule.next if self._schedule else 0.0)
+
+    @property
+    def _off(self) -> Hold:
+        return self._broken or Hold(reason="off", message="this node is starting")
+
+    async def _try_open(self, *, recover: bool) -> None:
+        try:
+            self._set_up(await asyncio.to_thread(self._open, recover=recover))
+        except (SidecarError, OSError) as error:
+            self._break(str(getattr(error, "message", error)), getattr(error, "hint", ""))
+        except Exception as error:  # the start of a node: no state of ours may end that
+            log.exception("sync cannot be opened; serving is not affected")
+            self._break(f"cannot open the history: {error!r}", "see the log")
+        else:
+            self._on_change()
+
+    def _break(self, message: str, hint: str) -> None:
+        broken = Hold(reason="off", message=message, hint=hint or "it is tried again")
+        if broken != self._broken:
+            log.error("sync is off: %s; %s", broken.message, broken.hint)
+        self._broken = broken
 
     def _set_up(self, workspace: Workspace) -> None:
         settings, node = self._settings, str(self._identity.node)
@@ -124,6 +148,7 @@ class Sync:
             keep=settings.sync_keep,
             on_change=self._on_change,
         )
+        engine.see(self._heads)
         self._engine = engine
         self._orders = Orders(engine, workspace, self._served, node)
         if settings.sync_schedule is not None:
@@ -132,10 +157,14 @@ class Sync:
             zone = ZoneInfo(settings.timezone)
             self._schedule = Schedule(settings.sync_schedule, zone, memory, share)
 
-    def _open(self) -> Workspace:
+    def _open(self, *, recover: bool) -> Workspace:
         exclude = (*DEFAULT_EXCLUDE, *self._settings.sync_exclude)
         workspace = Workspace(self._settings.sync_paths, exclude, self._paths.state)
-        workspace.recover()
+        if recover:
+            try:
+                workspace.recover()
+            except (SidecarError, BusyError) as error:  # each pass tries it again, and shows it
+                log.error("%s", error)  # noqa: TRY400 # its text says it all
         return workspace
 
     def _rules(self) -> Rules:

@@ -14,6 +14,7 @@ parents before their children, and the head is written last.
 """
 
 import logging
+import os
 import re
 import shutil
 import threading
@@ -24,15 +25,18 @@ from pathlib import Path
 from typing import BinaryIO, Final
 
 from sidecar.core.graph import Graph
+from sidecar.core.retention import graph_of, newest_first
 from sidecar.core.snapshot import (
     MAX_TEXT,
     Header,
     Kind,
     Snapshot,
+    Tree,
     check,
     decode,
     decode_header,
     encode,
+    fingerprint,
     has_tree,
     identify,
     is_id,
@@ -41,11 +45,12 @@ from sidecar.core.snapshot import (
 from sidecar.errors import RefusedError, SidecarError
 from sidecar.host import files
 from sidecar.sync.objects import (
+    DAMAGE,
     MODE,
     Objects,
     keeping,
     move_in,
-    open_regular,
+    reading,
     remove_old,
     set_aside,
 )
@@ -63,6 +68,13 @@ log = logging.getLogger("history")
 
 _DIGEST: Final = re.compile(rb'"digest":"([0-9a-f]{64})"')
 
+_LONGEST_WORD: Final = 256
+"""Bytes of `head` and of `version` that are read."""
+
+
+class LostHeadError(SidecarError):
+    """Which snapshot is live here cannot be read."""
+
 
 class History:
     """The history below a directory. All methods block: call them in a thread.
@@ -78,7 +90,8 @@ class History:
         self._lock = threading.RLock()
         with keeping():
             for place in (directory, directory / "objects", self._snapshots):
-                place.mkdir(mode=0o700, parents=True, exist_ok=True)
+                files.make_directory(place)
+            _clean_incoming(directory / "incoming")
             _check_version(directory)
 
     # Contents
@@ -163,7 +176,7 @@ class History:
 
     def headers(self) -> Mapping[str, Header]:
         """Return the headers of all known snapshots by id."""
-        with self._lock:
+        with self._lock, reading():
             present = {path.name for path in self._snapshots.iterdir() if is_id(path.name)}
             for gone in self._headers.keys() - present:
                 del self._headers[gone]
@@ -183,21 +196,27 @@ class History:
 
     def graph(self) -> Graph:
         """Return the graph of all known snapshots."""
-        return Graph({name: header.parents for name, header in self.headers().items()})
+        return graph_of(self.headers())
 
     # Where this node stands
 
     def head(self) -> str | None:
-        """Return the id of the snapshot that is live here; None before the first."""
+        """Return the id of the snapshot that is live here; None before the first.
+
+        Raise LostHeadError where what says so is damaged.
+        """
+        path = self.directory / "head"
         try:
-            name = (self.directory / "head").read_text().strip()
+            name = files.read(path, _LONGEST_WORD).decode("ascii", "replace").strip()
         except FileNotFoundError:
             return None
+        except OSError as error:
+            with reading():
+                if error.errno not in DAMAGE:
+                    raise
+            raise _lost_head(path, error.strerror or str(error)) from error
         if not is_id(name):
-            raise SidecarError(
-                f"cannot read the history: {self.directory / 'head'} holds no id of a snapshot",
-                "remove that file: this node then takes the configuration of its peers",
-            )
+            raise _lost_head(path, "it holds no id of a snapshot")
         return name
 
     def set_head(self, snapshot: str | None) -> None:
@@ -208,6 +227,33 @@ class History:
                 files.remove(path, durable=True)
             else:
                 files.write(path, f"{snapshot}\n", mode=MODE, durable=True)
+
+    def replace_head(self, snapshot: str | None) -> None:
+        """Set a head aside that cannot be read, and remember another one."""
+        set_aside(self.directory / "head", "it names no snapshot")
+        self.set_head(snapshot)
+
+    def readable(self, snapshot: str) -> bool:
+        """Tell whether a snapshot's manifest is here, whole and undamaged."""
+        return self._snapshot(snapshot) is not None
+
+    def rebuild(self, snapshot: str, tree: Tree) -> bool:
+        """Write a damaged manifest again if its header is here and describes `tree`.
+
+        The objects must be here. Return whether it is whole then.
+        """
+        header = self.headers().get(snapshot)
+        if header is None or header.tree != fingerprint(tree):
+            return False
+        again = Snapshot(
+            roots=header.roots,
+            tree=tree,
+            parents=header.parents,
+            node=header.node,
+            time=header.time,
+            summary=header.summary,
+        )
+        return self.add(again) == snapshot
 
     # Fetched and old ones
 
@@ -231,15 +277,18 @@ class History:
     def prune(self, keep: Collection[str], *, grace: float = GRACE) -> None:
         """Leave only the headers of all snapshots but `keep`, and no objects but theirs.
 
-        What is younger than `grace` seconds is spared. See `Graph.keep` for what to keep.
+        What is younger than `grace` seconds is spared. See `retained` for what to keep.
         """
         before = time.time() - grace
         with self._lock, keeping():
-            graph, needed = self.graph(), set[str]()
-            spared = set(graph.oldest_first(graph.parents)[-MAX_SNAPSHOTS:]).union(keep)
-            for name in graph.parents:
+            headers, needed = self.headers(), set[str]()
+            spared = set(newest_first(headers)[:MAX_SNAPSHOTS]).union(keep)
+            for name in headers:
                 path = self._snapshots / name
-                text = path.read_bytes()
+                found = self._read(name)
+                if found is None:
+                    continue
+                text = found[1]
                 if name in keep or path.stat().st_mtime >= before:
                     needed.update(one.decode() for one in _DIGEST.findall(text))
                 elif has_tree(text):
@@ -248,8 +297,15 @@ class History:
             self._objects.prune(needed, before=before)
 
     def _snapshot(self, snapshot: str) -> Snapshot | None:
-        found = self._read(snapshot)
-        return decode(found[1]) if found is not None and has_tree(found[1]) else None
+        with self._lock:
+            found = self._read(snapshot)
+            if found is None or not has_tree(found[1]):
+                return None
+            try:
+                return decode(found[1])
+            except ValueError as error:
+                self._leave_header(snapshot, found[1], str(error))
+                return None
 
     def _read(self, snapshot: str, *, only_header: bool = False) -> tuple[Header, bytes] | None:
         """Return a manifest's header and verified text; None if there is none that is undamaged."""
@@ -257,14 +313,35 @@ class History:
             raise ValueError(f"{snapshot!r} is not an id")
         path = self._snapshots / snapshot
         try:
-            with open_regular(path) as file:
+            with files.open_regular(path) as file:
                 text = file.readline(MAX_TEXT) if only_header else file.read(MAX_TEXT + 1)
-            return _prove(text, snapshot), text
         except FileNotFoundError:
             return None
-        except ValueError as error:
-            set_aside(path, str(error))
+        except OSError as error:
+            with reading():
+                if error.errno not in DAMAGE:
+                    raise
+            set_aside(path, error.strerror or str(error))
             return None
+        try:
+            return _prove(text, snapshot), text
+        except ValueError as error:
+            return self._leave_header(snapshot, text, str(error))
+
+    def _leave_header(self, snapshot: str, text: bytes, why: str) -> tuple[Header, bytes] | None:
+        """Set a damaged manifest aside, but for its header where that is right.
+
+        So the graph stays whole, and the manifest can be fetched or made again.
+        """
+        path, line = self._snapshots / snapshot, without_tree(text)
+        set_aside(path, why)
+        try:
+            header = _prove(line, snapshot)
+        except ValueError:
+            return None
+        with keeping():
+            files.write(path, line, mode=MODE, durable=True)
+        return header, line
 
     def _is_complete(self, snapshot: str) -> bool:
         found = self._read(snapshot)
@@ -273,7 +350,7 @@ class History:
         return not self.absent(one.decode() for one in _DIGEST.findall(found[1]))
 
     def _has_tree(self, snapshot: str) -> bool:
-        with suppress(FileNotFoundError), open_regular(self._snapshots / snapshot) as file:
+        with suppress(OSError), files.open_regular(self._snapshots / snapshot) as file:
             return file.readline(MAX_TEXT).endswith(b"\n") and bool(file.read(1))
         return False
 
@@ -296,7 +373,7 @@ def _prove(text: bytes, snapshot: str) -> Header:
 def _fetched(path: Path) -> Header | None:
     """Return the header of a fetched manifest; remove it and return None if it cannot be used."""
     try:
-        with open_regular(path) as file:
+        with files.open_regular(path) as file:
             text = file.read(MAX_TEXT + 1)
         header = _prove(text, path.name)
         if has_tree(text):
@@ -318,17 +395,34 @@ def _listing(directory: Path) -> list[Path]:
     return sorted(directory.iterdir())
 
 
+def _clean_incoming(incoming: Path) -> None:
+    """Remove what is no directory where pulls put theirs; what has arrived in them stays."""
+    for place in (incoming, *incoming.glob("*"), *incoming.glob("*/*")):
+        if os.path.lexists(place) and (place.is_symlink() or not place.is_dir()):
+            place.unlink()
+
+
 def _check_version(directory: Path) -> None:
     path = directory / "version"
     try:
-        found = int(path.read_text())
+        text = files.read(path, _LONGEST_WORD).strip()
     except FileNotFoundError:
-        found = FORMAT
+        text = b""
+    except OSError as error:
+        set_aside(path, error.strerror or str(error))
+        text = b""
+    if not re.fullmatch(rb"[1-9][0-9]*", text):  # new, or damaged: manifests have a version too
         files.write(path, f"{FORMAT}\n", mode=MODE, durable=True)
-    except ValueError:
-        found = 0
-    if found != FORMAT:
+    elif int(text) != FORMAT:
         raise SidecarError(
             f"cannot use the history in {directory}: its version is not {FORMAT}",
             "start the image that made it, or move it away: this node then asks its peers",
         )
+
+
+def _lost_head(path: Path, cause: str) -> LostHeadError:
+    return LostHeadError(
+        f"cannot read the history: {path}: {cause}",
+        "it is found again from the folders; or remove that file: this node then takes "
+        "the configuration of its peers",
+    )

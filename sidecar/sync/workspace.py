@@ -3,19 +3,24 @@
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from sidecar.core.change import Change, changes, summarise
-from sidecar.core.exclude import excluder
-from sidecar.core.snapshot import Entry, Kind, Snapshot, Tree
+from sidecar.core.exclude import excluder, leave_alone, left_out
+from sidecar.core.retention import newest_first
+from sidecar.core.snapshot import Snapshot, Tree, fingerprint
 from sidecar.errors import SidecarError
+from sidecar.host import files
 from sidecar.sync.apply import Apply, Moved
+from sidecar.sync.journal import JournalFile
+from sidecar.sync.objects import keeping
 from sidecar.sync.recover import forget, recover
 from sidecar.sync.refusal import Refusal
 from sidecar.sync.scan import Known, scan
 from sidecar.sync.served import Served
-from sidecar.sync.store import History
+from sidecar.sync.store import History, LostHeadError
 
 log = logging.getLogger("sync")
 
@@ -58,6 +63,11 @@ class Workspace:
         self._exclude = tuple(exclude)
         self._excluded = excluder(self._exclude)
         self._journal = state / "journal"
+        with keeping():
+            files.make_directory(self._journal)
+        self._journal_file = JournalFile(self._journal)
+        self._lost: str | None = None
+        """A head whose manifest is given up: what follows it is made of what lies here."""
         self._known: Known = {}
         self._head: tuple[str, Snapshot] | None = None
         """The head, decoded: that of thousands of files takes a while to read."""
@@ -67,24 +77,38 @@ class Workspace:
 
         Taken over, it would be missing from the next look and read as deleted.
         """
-        return next((path for path, entry in tree.items() if self._leaves_out(path, entry)), None)
+        return min(left_out(tree, self.roots, self._excluded), default=None)
 
-    def newly_left_out(self, draft: Sequence[Change]) -> str | None:
-        """Return a path that is gone from the tree only since this node leaves it alone now."""
-        for change in draft:
-            if change.new is None and change.old and self._leaves_out(change.path, change.old):
-                return change.path
-        return None
+    def spare(self, wanted: Tree, look: Look) -> Tree:
+        """Return `wanted` with what this node leaves alone as the head has it."""
+        return leave_alone(wanted, look.base, self.roots, self._excluded)
+
+    def on_disk(self, tree: Tree) -> Tree:
+        """Return what this node has of a tree in its folders: all but what it leaves alone."""
+        out = left_out(tree, self.roots, self._excluded)
+        return {path: entry for path, entry in tree.items() if path not in out} if out else tree
+
+    def newly_left_out(self, look: Look) -> str | None:
+        """Return a path that is gone from the tree only since this node leaves it alone now.
+
+        The changes cannot tell: a copy of such a file under another name reads as a rename.
+        """
+        return self.left_out({path: look.base[path] for path in look.base.keys() - look.live})
 
     def recover(self) -> bool:
         """Bring an apply that was interrupted to one of its two ends. Blocks.
 
-        Return whether the folders were put back as they were before it.
+        Return whether the folders were put back as they were before it. Find the head again if it
+        cannot be read.
         """
         found = recover(self._journal, self.history)
         if found is None:
+            if self.head_is_lost:
+                self._find_head()
             return False
-        if found.done and self.history.head() == found.before:
+        if self.head_is_lost:
+            self.history.replace_head(found.after if found.done else found.before)
+        elif found.done and self.history.head() == found.before:
             self.history.set_head(found.after)
         forget(self._journal)
         log.warning(
@@ -93,6 +117,58 @@ class Workspace:
             "completed" if found.done else "undone",
         )
         return not found.done
+
+    @property
+    def head_is_lost(self) -> bool:
+        """What names the head cannot be read."""
+        try:
+            self.history.head()
+        except LostHeadError:
+            return True
+        return False
+
+    @property
+    def may_be_half(self) -> bool:
+        """The folders may be half of an apply: it was interrupted, and its journal is damaged."""
+        return self._journal_file.lost
+
+    def mend(self, *, full: bool) -> bool:
+        """Make the head's manifest whole again from what is known here; return whether it is.
+
+        One that is in memory is compared with the disk only if `full`. Blocks. Raise SidecarError
+        while the folders cannot be read.
+        """
+        head = self.history.head()
+        if head is None or head == self._lost:
+            return True
+        if self._head is not None and self._head[0] == head:
+            if full and not self.history.readable(head):
+                with suppress(SidecarError):  # an object may be missing: a peer has both
+                    self.history.add(self._head[1])
+            return True
+        if self.history.readable(head):
+            return True
+        live = self._scan_all()
+        header = self.history.headers().get(head)
+        if header is None or header.tree != fingerprint(live):
+            return False
+        self._put(live)
+        log.warning("the manifest of head is made again: the folders are as its header says")
+        return self.history.rebuild(head, live)
+
+    def give_up(self, usable: Callable[[Tree], bool]) -> bool:
+        """Follow a head whose manifest nobody has, with what lies here. Blocks.
+
+        Where the folders are those of another snapshot, that is the head. Return whether what
+        lies here is `usable`.
+        """
+        live = self._scan_all()
+        if (same := self._snapshot_of(live)) is not None:
+            self.history.replace_head(same)
+            return True
+        if usable(live):
+            self._lost = self.history.head()
+        return usable(live)
 
     async def look(self, *, full: bool = False) -> Look:
         """Compare the folders with the head; read every file if `full`. Raise BusyError."""
@@ -110,7 +186,7 @@ class Workspace:
             parents=(look.head,) if look.head else (),
             node=node,
             time=now,
-            summary=summary or summarise(look.draft, self.roots),
+            summary=summary or _summary(look, self.roots),
         )
         name = await asyncio.to_thread(self._keep, snapshot)
         return replace(look, head=name, snapshot=snapshot, base=look.live, draft=())
@@ -123,7 +199,7 @@ class Workspace:
         """
         change = Apply(
             look.live,
-            snapshot.tree,
+            self.on_disk(snapshot.tree),
             roots=self.roots,
             objects=self.history,
             journal=self._journal,
@@ -153,10 +229,6 @@ class Workspace:
                 raise
             await asyncio.to_thread(self._finish, change, name, snapshot)
 
-    def _leaves_out(self, path: str, entry: Entry) -> bool:
-        root = next((one for one in self.roots if path.startswith(f"{one}/")), "")
-        return self._excluded(path.removeprefix(root), entry.kind is Kind.DIRECTORY)
-
     def _look(self, full: bool) -> Look:
         known = {} if full else self._known
         found = scan(self.roots, exclude=self._exclude, known=known)
@@ -164,16 +236,47 @@ class Workspace:
             raise BusyError(found.busy)
         self._known = found.known
         head = self.history.head()
-        snapshot = self._decoded(head) if head else None
+        snapshot = self._decoded(head) if head and head != self._lost else None
         base: Tree = snapshot.tree if snapshot else {}
+        draft = () if found.refused else changes(base, found.tree)
+        if not found.refused and not draft and head:  # nothing is half of something any more
+            self._journal_file.forget_lost(self.history.directory / "damaged" / "journal")
         return Look(
             head=head,
             snapshot=snapshot,
             base=base,
             live=found.tree,
-            draft=() if found.refused else changes(base, found.tree),
+            draft=draft,
             refused=found.refused,
         )
+
+    def _find_head(self) -> None:
+        """Take the newest snapshot that is what lies here for the head, else none.
+
+        With none this node meets its peers as for the first time: nothing is overwritten.
+        """
+        same = self._snapshot_of(self._scan_all())
+        self.history.replace_head(same)
+        log.warning("the head could not be read; by the folders it is %s", (same or "none")[:12])
+
+    def _snapshot_of(self, live: Tree) -> str | None:
+        """Return the newest known snapshot of a tree, whole or rebuilt; None if there is none."""
+        headers, tree = self.history.headers(), fingerprint(live)
+        for name in newest_first(headers):
+            if headers[name].tree == tree and headers[name].roots == self.roots:
+                self._put(live)
+                return name if self.history.rebuild(name, live) else None
+        return None
+
+    def _scan_all(self) -> Tree:
+        found = scan(self.roots, exclude=self._exclude, known={})
+        if found.refused or found.busy:
+            path = found.busy or found.refused[0].path
+            raise SidecarError(
+                f"cannot mend the history: the folders cannot be compared: {path}",
+                "it is tried again",
+            )
+        return found.tree
 
     def _decoded(self, head: str) -> Snapshot:
         if self._head is None or self._head[0] != head:
@@ -181,7 +284,14 @@ class Workspace:
         return self._head[1]
 
     def _keep(self, snapshot: Snapshot) -> str:
-        digests = {path: one.digest for path, one in snapshot.tree.items() if one.digest}
+        self._put(snapshot.tree)
+        name = self.history.add(snapshot)
+        self._head = name, snapshot
+        return name
+
+    def _put(self, live: Tree) -> None:
+        """Keep the contents of what was seen; raise BusyError if a file is something else now."""
+        digests = {path: one.digest for path, one in live.items() if one.digest}
         absent = self.history.absent(digests.values())
         new = {path: digest for path, digest in digests.items() if digest in absent}
         try:
@@ -190,14 +300,17 @@ class Workspace:
             raise BusyError(str(error.filename)) from error
         if kept != new:
             raise BusyError(min(path for path in new if kept[path] != new[path]))
-        name = self.history.add(snapshot)
-        self._head = name, snapshot
-        return name
 
     def _finish(self, change: Apply, name: str, snapshot: Snapshot) -> None:
         self.history.set_head(name)
         change.finish()
         self._head = name, snapshot
+
+
+def _summary(look: Look, roots: Sequence[str]) -> str:
+    if look.head and look.snapshot is None:
+        return f"as found: the manifest of {look.head[:12]} is damaged"
+    return summarise(look.draft, roots)
 
 
 async def _to_the_end[T](work: Callable[[], T]) -> T:

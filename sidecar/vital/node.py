@@ -25,6 +25,7 @@ from sidecar.core.report import (
 )
 from sidecar.core.settings import Identity, Settings
 from sidecar.core.sync import SyncReport
+from sidecar.errors import SidecarError
 from sidecar.host import files
 from sidecar.host.network import hears_adverts
 from sidecar.host.paths import Paths
@@ -92,11 +93,18 @@ class Node:
         self._wake.set()
 
     def set_draining(self, draining: bool) -> None:
-        """Start or end a drain; it survives a new container."""
-        if draining:
-            files.write(self._drain_flag, "", durable=True)
-        else:
-            files.remove(self._drain_flag, durable=True)
+        """Start or end a drain; it survives a new container. Raise SidecarError if it could not."""
+        try:
+            if draining:
+                files.write(self._drain_flag, "", durable=True)
+            else:
+                files.remove(self._drain_flag, durable=True)
+        except OSError as error:
+            raise SidecarError(
+                f"cannot {'drain' if draining else 'resume'}: "
+                f"{self._drain_flag}: {error.strerror or error}",
+                "the flag lies on the volume of /var/lib/ha, which must be writable",
+            ) from error
         self.draining = draining
         self.decide()
 

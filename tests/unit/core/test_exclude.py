@@ -1,6 +1,8 @@
 import pytest
 
-from sidecar.core.exclude import DEFAULT_EXCLUDE, excluder
+from sidecar.core.exclude import DEFAULT_EXCLUDE, excluder, leave_alone, left_out
+from sidecar.core.snapshot import Entry
+from tests.unit.trees import ROOT, tree
 
 FILE = False
 
@@ -70,3 +72,31 @@ def test_our_own_temporary_files_are_left_alone_whatever_the_settings() -> None:
 @pytest.mark.parametrize("path", ["/nginx.conf", "/.htpasswd", "/conf.d/a.conf", "/ssl/key.pem"])
 def test_configuration_is_not_left_alone(path: str) -> None:
     assert not excluder(DEFAULT_EXCLUDE)(path, FILE)
+
+
+OUT = excluder(("*.bak", "cache/"))
+
+
+def test_what_lies_in_an_excluded_directory_is_left_out_too() -> None:
+    found = tree({"a.bak": "x", "cache/deep/file": "y", "cache.conf": "z", "d/b.bak": "b"})
+    assert left_out(found, (ROOT,), OUT) == {
+        f"{ROOT}/{name}" for name in ("a.bak", "cache", "cache/deep", "cache/deep/file", "d/b.bak")
+    }
+
+
+@pytest.mark.parametrize(
+    ("wanted", "base", "result"),
+    [
+        ({"a": "1", "a.bak": "1"}, {"a": "2"}, {"a": "1"}),
+        ({"a": "1", "a.bak": "1"}, {"a": "2", "a.bak": "2"}, {"a": "1", "a.bak": "2"}),
+        ({"a": "1"}, {"d/a": "2", "d/a.bak": "2"}, {"a": "1", "d/a.bak": "2"}),
+        ({"d": "1"}, {"d/a.bak": "2"}, {"d": "1"}),
+        ({"a": "1"}, {"cache/x": "2"}, {"a": "1", "cache/x": "2"}),
+        ({"a": "1"}, {"d/cache/x": "2"}, {"a": "1", "d/cache/x": "2"}),
+        ({"d/b": "1"}, {"d/a.bak": "2"}, {"d/b": "1", "d/a.bak": "2"}),
+    ],
+)
+def test_what_is_left_out_stays_as_it_is(
+    wanted: dict[str, Entry | str], base: dict[str, Entry | str], result: dict[str, Entry | str]
+) -> None:
+    assert leave_alone(tree(wanted), tree(base), (ROOT,), OUT) == tree(result)

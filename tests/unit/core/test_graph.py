@@ -58,18 +58,9 @@ def test_generations_are_the_longest_ways() -> None:
     assert graph.oldest_first(graph.parents) == ["a", "b", "c"]
 
 
-def test_the_newest_are_kept_with_the_heads_and_what_merging_them_needs() -> None:
-    line = Graph({str(n): (str(n - 1),) if n else () for n in range(10)} | {"fork": ("2",)})
-    assert line.keep(["9"], 3) == {"7", "8", "9"}
-    assert line.keep(["9"], 0) == {"9"}
-    assert line.keep(["9", "gone"], 1) == {"9"}
-    assert line.keep(["9", "fork"], 2) == {"8", "9", "fork", "2"}
-
-
 def test_a_long_history_is_no_problem() -> None:
     line = Graph({str(n): (str(n - 1),) if n else () for n in range(20_000)})
     assert line.relation("0", "19999") is Relation.BEHIND
-    assert len(line.keep(["19999"], 50)) == 50
 
 
 IDS = ["3f2a" + "0" * 60, "3f2a" + "1" * 60, "3f2b" + "0" * 60]

@@ -3,7 +3,7 @@
 from zoneinfo import ZoneInfo
 
 from sidecar.core.snapshot import Header
-from sidecar.core.timeline import newest_first, timeline
+from sidecar.core.timeline import timeline
 
 BERLIN = ZoneInfo("Europe/Berlin")
 FIRST, SECOND, MERGE, OTHER = (letter * 64 for letter in "abcd")
@@ -39,10 +39,6 @@ def test_the_history_is_a_table() -> None:
     marks = {MERGE: ["head", "head of 192.0.2.12"], FIRST: ["files no longer kept"], SECOND: []}
     text = timeline(HISTORY, marks, BERLIN, color=False)
     assert text.splitlines() == [line.rstrip() for line in TEXT.splitlines()]
-
-
-def test_a_child_comes_before_its_parents_even_if_its_clock_was_late() -> None:
-    assert newest_first(HISTORY) == [MERGE, OTHER, SECOND, FIRST]
 
 
 def test_an_empty_history_says_so() -> None:

@@ -146,6 +146,30 @@ class TestSomebodyEdits:
         assert recovery.kept == (f"{world.root}/key",)
         assert told(world.root) == world.old | {"key": ("edited", 0o600)}
 
+    @pytest.mark.parametrize("native", [True, False])
+    @pytest.mark.parametrize("crash", ["preparing", "applying", "put {root}/new.d"])
+    def test_what_a_person_made_before_the_crash_is_not_taken_for_ours(
+        self, tmp_path: Path, crash: str, native: bool
+    ) -> None:
+        world = World(tmp_path)
+        world.renamer = Renamer(native=native)
+        with pytest.raises(CrashError):
+            world.apply(crash_on(crash.format(root=world.root))).write()
+        for name in ("nginx.conf", "new"):  # by hand what the peer had
+            (world.root / name).write_text("new")
+        world.recover()
+        assert told(world.root) == world.old | {
+            "nginx.conf": ("new", 0o644),
+            "new": ("new", 0o644),
+        }
+
+    def test_what_a_person_made_meanwhile_stays_where_an_apply_gives_up(self, world: World) -> None:
+        for name in ("gone.d/deep/file", "new"):
+            (world.root / name).write_text("new")
+        before = told(world.root)
+        assert isinstance(world.apply().write(), Moved)
+        assert told(world.root) == before
+
     def test_a_file_that_was_open_when_it_was_displaced(self, world: World) -> None:
         with (world.root / "nginx.conf").open("a") as file, (world.root / "gone").open("a") as gone:
             change = world.apply()

@@ -1,6 +1,7 @@
 """What the engine does about failures: it says them, and tries again at a pace."""
 
 import asyncio
+import os
 import shutil
 import time
 from collections.abc import Collection, Mapping
@@ -78,13 +79,16 @@ class Transfer:
 class Node:
     """A node with a site, and a peer with an edit of it."""
 
-    def __init__(self, directory: Path, *, soak: float = 0.0) -> None:
+    def __init__(
+        self, directory: Path, *, soak: float = 0.0, exclude: tuple[str, ...] = ()
+    ) -> None:
         root = directory / "tree"
-        root.mkdir()
         self.site = root / "site.conf"
-        self.site.write_text("old")
-        workspace = Workspace((str(root),), (), directory / "state")
-        self.history = workspace.history
+        if not root.exists():
+            root.mkdir()
+            self.site.write_text("old")
+        workspace = Workspace((str(root),), exclude, directory / "state")
+        self.workspace, self.history = workspace, workspace.history
         self.served = Served()
         self.transfer = Transfer(self.history)
         self.engine = Engine(
@@ -100,7 +104,7 @@ class Node:
 
     @property
     def orders(self) -> Orders:
-        return Orders(self.engine, self.engine._workspace, self.served, "192.0.2.11")
+        return Orders(self.engine, self.workspace, self.served, "192.0.2.11")
 
     async def passes(self) -> float | None:
         """Make passes until no pull is under way; return what the last one says."""
@@ -109,6 +113,12 @@ class Node:
             if not self.engine._pulls.of_heads:
                 return pause
             await self.engine._pulls.wait()
+
+    def tree(self) -> set[str]:
+        """The names in the head."""
+        head = self.history.head()
+        assert head is not None
+        return {Path(path).name for path in self.history.get(head).tree}
 
     async def hear_of_an_edit(self) -> str:
         """Accept what lies here, let the peer have a successor; return that."""
@@ -188,12 +198,14 @@ async def test_what_cannot_be_kept_is_told_and_tried_again_at_a_pace(node: Node)
 
 async def test_a_pass_that_fails_is_told_until_one_works(node: Node) -> None:
     (node.history.directory / "head").write_text("\0")
+    pipe = node.site.with_name("pipe")
+    os.mkfifo(pipe)
     assert await node.engine._pass() == RETRY.first
     (hold,) = node.engine.report(0.0).holds
     assert hold.reason == "failed"
-    assert "holds no id" in hold.message
+    assert str(pipe) in hold.message
     assert hold.hint
-    (node.history.directory / "head").unlink()
+    pipe.unlink()
     assert await node.engine._pass() is None
     assert node.engine.report(0.0).holds == ()
 
@@ -388,3 +400,47 @@ class TestTrial:
         assert node.history.complete(name) is not None
         assert node.site.read_text() == "mine"
         assert node.engine.report(0.0).holds == ()
+
+
+async def test_a_copy_of_what_is_left_out_now_is_no_rename_that_deletes_it_elsewhere(
+    tmp_path: Path,
+) -> None:
+    before = Node(tmp_path)
+    backup = before.site.with_name("a.bak")
+    backup.write_text("server {}")
+    await before.engine._pass()
+    node = Node(tmp_path, exclude=("*.bak",))
+    backup.with_name("a.conf").write_text("server {}")
+    await node.engine._pass()
+    (hold,) = node.engine.report(0.0).holds
+    assert hold.reason == "excluded"
+    assert str(backup) in hold.message
+    assert node.tree() == {"a.bak", "site.conf"}
+
+
+@pytest.mark.parametrize("released", [True, False])
+async def test_a_rollback_never_touches_what_is_left_out_now(
+    tmp_path: Path, released: bool
+) -> None:
+    before = Node(tmp_path)
+    backup = before.site.with_name("a.bak")
+    backup.write_text("kept")
+    await before.engine._pass()
+    old = before.engine.head
+    assert old is not None
+    node = Node(tmp_path, exclude=("*.bak",))
+    await node.engine._pass()
+    if released:
+        await node.engine.release()
+        await node.engine._pass()
+    node.site.write_text("new")
+    await node.engine._pass()
+    await node.orders.rollback(old)
+    assert node.site.read_text() == "old"
+    assert backup.read_text() == "kept"
+    assert node.tree() == ({"site.conf"} if released else {"site.conf", "a.bak"})
+    with pytest.raises(RefusedError, match="it is left out on this node"):
+        await node.orders.restore(old, "a.bak")
+    backup.write_text("edited")
+    await node.orders.rollback("head")
+    assert backup.read_text() == "edited"
