@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from sidecar.errors import RefusedError
+from sidecar.serving.service import Serving
 from sidecar.sync.service import Sync
 from sidecar.vital.commands import Commands
 
@@ -12,6 +14,7 @@ class Actions:
 
     commands: Commands
     syncing: Sync
+    serving: Serving | None
 
     async def failover(self) -> str:
         """Give the VIP to a peer now."""
@@ -24,6 +27,14 @@ class Actions:
     async def resume(self) -> str:
         """End maintenance."""
         return await self.commands.resume()
+
+    async def reload(self) -> str:
+        """Load the configuration now."""
+        if self.serving is None:
+            raise RefusedError(
+                "cannot reload: HA_NGINX=off", "reload the service of your own yourself"
+            )
+        return await self.serving.reload()
 
     async def sync(self, *, dry_run: bool) -> str:
         """Check and sync everything now."""

@@ -11,12 +11,11 @@ import os
 import signal
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import AsyncExitStack, suppress
-from pathlib import Path
 from typing import Any, Final
 
 from sidecar import __version__
 from sidecar.actions import Actions
-from sidecar.core.report import Report, Role
+from sidecar.core.report import NginxReport, Report, Role
 from sidecar.core.settings import Identity, Settings
 from sidecar.errors import ExitCode, SidecarError
 from sidecar.hooks import Hooks
@@ -29,10 +28,11 @@ from sidecar.parts import Parts
 from sidecar.peers.mesh import Mesh
 from sidecar.programs import keepalived, ssh
 from sidecar.programs.ssh_keys import keys_from_aside
+from sidecar.serving.service import Serving
 from sidecar.settings.describe import describe
 from sidecar.settings.load import Loaded
 from sidecar.startup import identify, interface_of, prepare_host
-from sidecar.sync.served import ServedByHook, ServedByNginx
+from sidecar.sync.served import Served, ServedByHook
 from sidecar.sync.service import Sync
 from sidecar.vital.commands import Commands
 from sidecar.vital.health import Health, gateway_asker, url_asker
@@ -127,7 +127,22 @@ class Daemon:
             settings.vips, network, role=lambda: self._vrrp.role, on_change=self._wake
         )
         self._nginx = (
-            Nginx(settings, paths, had=self._had, on_change=self._wake) if settings.nginx else None
+            Nginx(paths, prepare=self._prepare_nginx, on_change=self._wake)
+            if settings.nginx
+            else None
+        )
+        self._serving = (
+            Serving(
+                settings,
+                paths,
+                self._nginx,
+                folders=lambda: self._sync,
+                well=self._well,
+                alone=self._alone,
+                on_change=self._wake,
+            )
+            if self._nginx is not None
+            else None
         )
         self._health = self._make_health()
         self._node = Node(
@@ -143,13 +158,9 @@ class Daemon:
         self._parts = Parts()
         self._mesh = Mesh(identity, port=settings.link_port, paths=paths, on_change=self._on_peers)
         self._sshd = Supervisor(ssh.sshd(paths))
-        served = (
-            ServedByNginx(self._nginx, self._well)
-            if self._nginx is not None
-            else ServedByHook(settings.hook_sync)
-        )
+        served: Served = self._serving or ServedByHook(settings.hook_sync)
         self._sync = Sync(settings, identity, paths, served, on_change=self._on_head)
-        self._actions = Actions(Commands(self._node, settings.prefer), self._sync)
+        self._actions = Actions(Commands(self._node, settings.prefer), self._sync, self._serving)
         self._vital: dict[str, asyncio.Task[None]] = {}
         self._rest: list[asyncio.Task[None]] = []
         self._ended = asyncio.Event()
@@ -218,8 +229,10 @@ class Daemon:
 
     def report(self) -> Report:
         """Return everything known of this node now."""
+        serving = self._serving.report() if self._serving else NginxReport(enabled=False)
         return self._node.report(
             [self._sshd.report()],
+            serving,
             self._sync.report(),
             self._parts.failures,
             self._turns.report(),
@@ -240,8 +253,8 @@ class Daemon:
         }
         if settings.interface is None:
             parts["interface"] = self._follow_interface
-        if self._nginx is not None:
-            parts["watch"] = self._nginx.watch
+        if self._serving is not None:
+            parts["serving"] = self._serving.run
         return parts
 
     async def _run_sshd(self) -> None:
@@ -318,8 +331,12 @@ class Daemon:
         self._sync.see(self._node.peers)
         self._wake()
 
-    def _had(self, path: Path) -> bool:
-        return self._sync.had(path)
+    async def _prepare_nginx(self) -> None:
+        assert self._serving is not None
+        await self._serving.prepare()
+
+    def _alone(self) -> bool:
+        return not any(peer.eligible for peer in self._node.linked())
 
     def _on_head(self) -> None:
         self._node.head = self._sync.head

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import Final
 
@@ -76,6 +77,48 @@ def parse_stub_status(text: str) -> StubStatus:
         writing=writing,
         waiting=waiting,
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Named:
+    """What a configuration is made of, as absolute paths."""
+
+    files: frozenset[str] = frozenset()
+    """What nginx read of it, and the certificates, keys and lists that are read with it."""
+    patterns: frozenset[str] = frozenset()
+    """What it includes, which new files may match."""
+    certificates: frozenset[str] = frozenset()
+    """Those of the files that have an end."""
+
+
+def named(dump: str, directory: str) -> Named:
+    """Return what a configuration (`nginx -T`) below `directory` names.
+
+    What a variable names is read for each request, and needs no reload.
+    """
+    certificates = _paths(dump, r"(?:\w+_)?ssl_certificate", directory)
+    return Named(
+        files=frozenset(_FILE.findall(dump)) | certificates | _paths(dump, _LOADED, directory),
+        patterns=_paths(dump, "include", directory),
+        certificates=certificates,
+    )
+
+
+def _paths(dump: str, directive: str, directory: str) -> frozenset[str]:
+    values = (value.strip("\"'") for value in _arguments(dump, directive))
+    return frozenset(
+        value if value.startswith("/") else f"{directory}/{value}"
+        for value in values
+        if "$" not in value and not value.startswith(_NO_FILE)
+    )
+
+
+_FILE: Final = re.compile(r"^# configuration file (/.+):$", re.MULTILINE)
+_LOADED: Final = (
+    r"(?:\w+_)?ssl_(?:certificate_key|trusted_certificate|client_certificate|password_file|crl"
+    r"|dhparam|session_ticket_key|stapling_file)"
+)
+_NO_FILE: Final = ("data:", "engine:", "store:")
 
 
 def includes(dump: str, directory: str) -> bool:

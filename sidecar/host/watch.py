@@ -8,7 +8,7 @@ import asyncio
 import logging
 import os
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Iterator
+from collections.abc import AsyncGenerator, Callable, Collection, Iterator
 from contextlib import aclosing, suppress
 from functools import cache, partial
 from pathlib import Path
@@ -63,7 +63,7 @@ Signature = frozenset[tuple[str, int, int, int]]
 log = logging.getLogger("watch")
 
 
-async def changes(*roots: Path, single: Collection[Path] = ()) -> AsyncIterator[float]:
+async def changes(*roots: Path, single: Collection[Path] = ()) -> AsyncGenerator[float]:
     """Give an item each time something has changed and then been quiet, and one at the beginning.
 
     It is the monotonic time before which all of that has happened.

@@ -9,6 +9,7 @@ from typing import Final
 
 from sidecar.core.backoff import Backoff
 from sidecar.core.plain import from_plain, to_plain
+from sidecar.core.sync import Hold
 from sidecar.host import files
 from sidecar.sync.objects import MODE, keeping, set_aside
 
@@ -32,6 +33,27 @@ class Rejection:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Aside:
+    """What lay in the folders when nginx started and must not be loaded: it became a snapshot."""
+
+    snapshot: str
+    reason: str
+    message: str
+
+    @property
+    def hold(self) -> Hold:
+        """Return it as people see it."""
+        name = self.snapshot[:12]
+        return Hold(
+            reason=self.reason,
+            message=f"{self.message}: nginx started with the last good state; what lay there is "
+            f"kept as snapshot {name}",
+            hint=f"see `ha diff {name}`; bring it back with `ha sync release`, "
+            "or drop it with `ha rollback head`",
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class State:
     """What the file holds."""
 
@@ -39,6 +61,8 @@ class State:
     """By id of the snapshot."""
     released: str = ""
     """Fingerprint of the tree that may pass the guards."""
+    aside: tuple[Aside, ...] = ()
+    """What was set aside when nginx started, the newest last."""
 
 
 class Decisions:
@@ -85,8 +109,18 @@ class Decisions:
 
     def forget(self) -> None:
         """Start anew: the head is another now."""
-        if self.state != State():
-            self._write(State())
+        if self.state != (new := State(aside=self.state.aside)):
+            self._write(new)
+
+    def set_aside(self, aside: Aside) -> None:
+        """Remember what a start had to set aside."""
+        others = tuple(one for one in self.state.aside if one.snapshot != aside.snapshot)
+        self._write(replace(self.state, aside=(*others, aside)))
+
+    def drop_aside(self) -> None:
+        """Forget what was set aside: a person has decided."""
+        if self.state.aside:
+            self._write(replace(self.state, aside=()))
 
     def _write(self, state: State) -> None:
         text = json.dumps({"format": FORMAT, **to_plain(state)}, indent=2, sort_keys=True)

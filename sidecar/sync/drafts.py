@@ -37,6 +37,8 @@ class Draft:
     hold: Hold | None = None
     error: str = ""
     """Why it does not serve."""
+    pending: bool = False
+    """It waits for a while without much change."""
     failures: int = 0
     retry: float = 0.0
     """Monotonic time from which the same tree is tried again."""
@@ -97,7 +99,8 @@ class Drafts:
         """Return the seconds until a draft that failed is tried again, or a trial ends."""
         if self._draft.until is not None:
             return [self._draft.until - time.monotonic()]
-        return [self._draft.retry - time.monotonic()] if self._draft.error else []
+        tried_again = self._draft.error or self._draft.pending
+        return [self._draft.retry - time.monotonic()] if tried_again else []
 
     def serves_well(self) -> bool:
         """Look at what is on trial; what once does not serve well has failed."""
@@ -108,6 +111,7 @@ class Drafts:
 
     def forgive(self) -> None:
         """Try again now."""
+        self._served.hurry()
         self._draft = replace(self._draft, retry=0.0)
 
     def clear(self) -> None:
@@ -136,14 +140,34 @@ class Drafts:
         self._draft = Draft(
             tree=look.live,
             paths=tuple(change.path for change in look.draft),
-            hold=self._guard(look),
+            hold=self.guard(look),
             failures=before.failures if again else 0,
         )
         if self._draft.hold:
             return look
         return await self._try(look)
 
-    def _guard(self, look: Look) -> Hold | None:
+    async def load(self, look: Look) -> None:
+        """Serve what was seen and leave it a draft, unless that is held."""
+        paths = tuple(change.path for change in look.draft)
+        self._draft = Draft(tree=look.live, paths=paths, hold=self.guard(look))
+        if self._draft.hold is None:
+            await self._served.ensure(look.live)
+
+    async def load_unsettled(self) -> None:
+        """Serve what lies there although it cannot be kept, unless a guard holds that."""
+        hold = await self.guard_unsettled()
+        self._draft = Draft(hold=hold)
+        if hold is None:
+            await self._served.ensure(None)
+
+    async def guard_unsettled(self) -> Hold | None:
+        """Return what a guard says against what lies there, by what is missing."""
+        base, remains = await self._workspace.remains()
+        hold = guard(base, remains, self._rules)
+        return replace(hold, release="") if hold else None
+
+    def guard(self, look: Look) -> Hold | None:
         """Return why what was seen must not be accepted without a person's word."""
         released = self._decisions.state.released
         if hold := guard(look.base, look.live, self._rules, released):
@@ -177,6 +201,10 @@ class Drafts:
         """Take what was seen one step further; see `accept`."""
         try:
             if not self.on_trial and not self._draft.error:
+                if (wait := self._served.cooldown()) > 0.0:
+                    retry = time.monotonic() + wait
+                    self._draft = replace(self._draft, pending=True, retry=retry)
+                    return look
                 await self._begin_trial(look)
             return await self._end_trial(look)
         except SidecarError as error:
@@ -185,11 +213,12 @@ class Drafts:
 
     async def _begin_trial(self, look: Look) -> None:
         """Serve what was seen, and watch it from now on."""
-        if error := await self._served.try_own():
+        if error := await self._served.try_own(look.live):
             raise RefusedByServiceError(error)
         if changed := different(look.live, (await self._workspace.look()).live):
             raise BusyError(min(changed))
-        self._draft = replace(self._draft, until=time.monotonic() + self._soak)
+        until = time.monotonic() + self._soak
+        self._draft = replace(self._draft, pending=False, until=until)
 
     async def _end_trial(self, look: Look) -> Look:
         """Keep what was on trial long enough and make it the head."""

@@ -17,13 +17,14 @@ from contextlib import suppress
 from typing import Final
 
 from sidecar.core.backoff import Backoff
-from sidecar.core.change import printable
+from sidecar.core.change import printable, summarise
 from sidecar.core.guard import Rules
 from sidecar.core.reconcile import Facts, FastForward, Fetch, Join, Plan, join, reconcile
 from sidecar.core.retention import newest_first, retained
+from sidecar.core.snapshot import Tree
 from sidecar.core.sync import Hold, SyncReport
 from sidecar.errors import RefusedError, SidecarError
-from sidecar.sync.decisions import Decisions
+from sidecar.sync.decisions import Aside, Decisions
 from sidecar.sync.drafts import SOAK_STEP, Drafts
 from sidecar.sync.mend import Mender
 from sidecar.sync.peers import Peers
@@ -71,7 +72,7 @@ class Engine:
     ) -> None:
         self._workspace, self._rules = workspace, rules
         self._served = served
-        self._keep = keep
+        self._node, self._keep = node, keep
         self._on_change = on_change
         self._wake, self._full = asyncio.Event(), True
         self._turn = asyncio.Lock()
@@ -128,6 +129,8 @@ class Engine:
                 except BusyError as error:
                     pause = BUSY_PAUSE
                     self._note_busy(error.path)
+                    with suppress(SidecarError):  # the next pass that is whole says it
+                        await self._drafts.load_unsettled()
             await self._rest(pause)
 
     async def _rest(self, pause: float | None) -> None:
@@ -166,14 +169,86 @@ class Engine:
         if retry is not None:  # `run` may be asleep until somebody edits
             self.wake()
 
+    async def load(self) -> None:
+        """Let what lies in the folders be served, without accepting it."""
+        async with self._turn:
+            look = await self._glance()
+            await (self._drafts.load(look) if look else self._drafts.load_unsettled())
+
+    async def between[T](self, work: Callable[[Hold | None, Tree | None], Awaitable[T]]) -> T:
+        """Do something while nobody changes the folders.
+
+        It is given what a guard says against loading them, and what lies there, if that is whole.
+        """
+        async with self._turn:
+            look = await self._glance()
+            if look is None:
+                return await work(await self._drafts.guard_unsettled(), None)
+            return await work(self._drafts.guard(look), look.live)
+
+    async def put_back(self, error: str) -> bool:
+        """Put the head in place of what a guard holds, or what is refused with an `error`.
+
+        What lay there becomes a snapshot that nobody is told of. Return whether there was anything
+        to do.
+        """
+        base, remains = await self._workspace.remains()
+        if not error and remains == base:
+            return False
+        async with self._turn:
+            look = await self._glance()
+            if look is None or look.head is None:
+                return False
+            hold = self._drafts.guard(look)
+            if hold is None and error and look.draft:
+                hold = Hold(reason="refused-at-start", message=error)
+            if hold is None:
+                return False
+            try:
+                return await self._set_aside(look, hold)
+            except (BusyError, SidecarError) as failure:
+                log.error("cannot put the last good state back: %s", failure)  # noqa: TRY400
+                return False
+
+    async def drop_aside(self) -> None:
+        """Forget what starts have set aside: a person has chosen a state."""
+        await asyncio.to_thread(self._decisions.drop_aside)
+
+    @property
+    def aside(self) -> tuple[Aside, ...]:
+        """What starts have set aside, the newest last."""
+        return self._decisions.state.aside
+
+    async def _glance(self) -> Look | None:
+        """Return what lies in the folders; None if that is not whole, or cannot be synced."""
+        try:
+            look = await self._workspace.look()
+        except BusyError:
+            return None
+        return None if look.refused else look
+
+    async def _set_aside(self, look: Look, hold: Hold) -> bool:
+        if self._workspace.on_disk(look.base) == look.live:
+            return False
+        summary = f"set aside ({hold.reason}): {summarise(look.draft, self._rules.roots)}"
+        kept = await self._workspace.keep(look, self._node, time.time(), summary)
+        assert kept.head is not None
+        await self._workspace.put_back(look)
+        aside = Aside(snapshot=kept.head, reason=hold.reason, message=hold.message)
+        await asyncio.to_thread(self._decisions.set_aside, aside)
+        self._drafts.clear()
+        log.warning("%s; %s", aside.hold.message, aside.hold.hint)
+        self.wake()
+        return True
+
     async def release(self) -> Hold | None:
         """Let pass what a guard holds; return that."""
         async with self._turn:
             held = self._drafts.held
-            if held is not None:
+            if held is not None and held.release:
                 await asyncio.to_thread(self._decisions.release, held.release)
         self.wake()
-        return held
+        return held if held is not None and held.release else None
 
     async def bring(self, name: str) -> None:
         """Make a snapshot whole that is not; raise RefusedError if no linked peer has it whole."""
@@ -212,7 +287,12 @@ class Engine:
             draft=self._drafts.paths,
             draft_error=self._drafts.error,
             rejected={name: rejection.reason for name, rejection in rejected.items()},
-            holds=(*self._stuck, *self._drafts.holds, *self._plan.holds),
+            holds=(
+                *self._stuck,
+                *self._drafts.holds,
+                *(one.hold for one in self.aside),
+                *self._plan.holds,
+            ),
             peers=self._peers.report(self.head),
             last_duration=self._duration,
             next_check=next_check,
@@ -240,9 +320,8 @@ class Engine:
 
     async def _recover(self) -> None:
         """End an apply that failed on its way to an end, e.g. since a disk was full."""
-        async with self._served.files:
-            if await asyncio.to_thread(self._workspace.recover):
-                await self._served.try_peers()
+        if await asyncio.to_thread(self._workspace.recover):
+            await self._served.try_peers(None)
         if self._history.head() != self.head:
             await asyncio.to_thread(self._decisions.forget)
             self._set_head()
@@ -261,8 +340,12 @@ class Engine:
         if accepted is not look:
             self._set_head()
             await asyncio.to_thread(self._decisions.forget)
-        elif not look.refused and not look.draft:
-            await asyncio.to_thread(self._decisions.withdraw)
+        elif look.refused:
+            await self._drafts.load_unsettled()
+        elif not self._drafts.paths:
+            await self._served.ensure(look.live)
+            if not look.draft:
+                await asyncio.to_thread(self._decisions.withdraw)
         return accepted
 
     async def _follow(self, look: Look) -> None:
@@ -384,7 +467,8 @@ class Engine:
 
     def _kept(self) -> list[str]:
         """Return the snapshots that are kept with their files, newest first."""
-        heads = [head for head in (self.head, *self._peers.heads.values()) if head]
+        aside = (one.snapshot for one in self.aside)
+        heads = [head for head in (self.head, *self._peers.heads.values(), *aside) if head]
         headers = self._history.headers()
         kept = retained(headers, heads, self._keep)
         lost = {parent for one in kept for parent in headers[one].parents} - headers.keys()

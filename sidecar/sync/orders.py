@@ -31,9 +31,11 @@ class Orders:
     async def release(self) -> str:
         """Let pass what a guard holds at this moment; return what that is."""
         hold = await self._engine.release()
-        if hold is None:
-            raise RefusedError("cannot release: nothing is held that a release lets pass")
-        return f"released ({hold.reason}): {hold.message}"
+        if hold is not None:
+            return f"released ({hold.reason}): {hold.message}"
+        if aside := self._engine.aside:
+            return await self.rollback(aside[-1].snapshot)
+        raise RefusedError("cannot release: nothing is held that a release lets pass")
 
     async def rollback(self, snapshot: str) -> str:
         """Serve an earlier state again, everywhere."""
@@ -45,9 +47,11 @@ class Orders:
                 f"cannot go back to {target[:12]}: it has {', '.join(wanted.roots)}",
                 f"this node syncs {', '.join(self._workspace.roots)}",
             )
-        return await self._engine.exclusively(
+        said = await self._engine.exclusively(
             lambda look: self._replace(look, wanted.tree, target, f"rollback to {target[:12]}")
         )
+        await self._engine.drop_aside()
+        return said
 
     async def restore(self, snapshot: str, path: str) -> str:
         """Bring back what an earlier state had at a path, everywhere."""

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from itertools import count
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -11,6 +11,7 @@ from sidecar.core.exclude import DEFAULT_EXCLUDE
 from sidecar.core.guard import Rules
 from sidecar.core.report import PeerReport
 from sidecar.core.settings import Identity, Settings
+from sidecar.core.snapshot import Tree
 from sidecar.core.sync import Hold, SyncReport
 from sidecar.errors import RefusedError, SidecarError
 from sidecar.host.paths import Paths
@@ -61,6 +62,11 @@ class Sync:
             raise RefusedError(f"cannot sync: {self._off.message}", self._off.hint)
         return self._orders
 
+    @property
+    def watched(self) -> bool:
+        """Changes of the folders are noticed here."""
+        return self._engine is not None
+
     def had(self, path: Path) -> bool:
         """Tell whether the newest snapshot here has that path: then it is not to be made anew."""
         try:
@@ -85,10 +91,29 @@ class Sync:
         assert self._engine is not None
         async with asyncio.TaskGroup() as group:
             group.create_task(self._engine.run(), name="sync engine")
-            if self._settings.sync_on_change:
-                group.create_task(self._watch(self._engine), name="sync watch")
+            group.create_task(self._watch(self._engine), name="sync watch")
             if self._schedule is not None:
                 group.create_task(self._keep_schedule(self._engine), name="sync schedule")
+
+    async def between[T](self, work: Callable[[Hold | None, Tree | None], Awaitable[T]]) -> T:
+        """Do something while nobody changes the folders.
+
+        It is given what a guard says against loading them, and what lies there, if that is whole.
+        """
+        if self._engine is None:
+            return await work(None, None)
+        return await self._engine.between(work)
+
+    async def put_back(self, error: str = "") -> bool:
+        """Put the last good state in place of what a guard holds, or is refused with `error`.
+
+        What lay there is kept. Return whether anything was put back.
+        """
+        try:
+            return self._engine is not None and await self._engine.put_back(error)
+        except (SidecarError, OSError) as failure:  # nothing of ours keeps nginx from starting
+            log.error("cannot put the last good state back: %s", failure)  # noqa: TRY400
+            return False
 
     def see(self, peers: Iterable[PeerReport]) -> None:
         """Learn what the links show."""
@@ -177,7 +202,10 @@ class Sync:
 
     async def _watch(self, engine: Engine) -> None:
         async for _ in changes(*map(Path, self._settings.sync_paths)):
-            engine.wake()
+            if self._settings.sync_on_change:
+                engine.wake()
+            else:
+                await engine.load()
 
     async def _keep_schedule(self, engine: Engine) -> None:
         assert self._schedule is not None

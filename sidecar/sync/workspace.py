@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import os
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -19,7 +20,7 @@ from sidecar.sync.objects import keeping
 from sidecar.sync.recover import forget, recover
 from sidecar.sync.refusal import Refusal
 from sidecar.sync.scan import Known, scan
-from sidecar.sync.served import Served
+from sidecar.sync.served import Served, ServedByHook
 from sidecar.sync.store import History, LostHeadError
 
 log = logging.getLogger("sync")
@@ -94,6 +95,10 @@ class Workspace:
         The changes cannot tell: a copy of such a file under another name reads as a rename.
         """
         return self.left_out({path: look.base[path] for path in look.base.keys() - look.live})
+
+    async def remains(self) -> tuple[Tree, Tree]:
+        """Return the head's tree, and what of it there still is, whatever it holds now."""
+        return await asyncio.to_thread(self._remains)
 
     def recover(self) -> bool:
         """Bring an apply that was interrupted to one of its two ends. Blocks.
@@ -206,28 +211,37 @@ class Workspace:
             before=look.head,
             after=name,
         )
-        async with served.files:
-            try:
-                written = await _to_the_end(change.write)
-            except asyncio.CancelledError:
-                await asyncio.to_thread(change.revert)
-                raise
-            if isinstance(written, Moved):
-                raise BusyError(written.path)
-            try:
-                reason = await served.try_peers()
-            except BaseException:
-                await asyncio.to_thread(change.revert)
-                raise
-            try:
-                if reason:
-                    raise RefusedByServiceError(reason)
-                await asyncio.to_thread(change.commit)
-            except SidecarError:
-                await asyncio.to_thread(change.revert)
-                await served.try_peers()
-                raise
-            await asyncio.to_thread(self._finish, change, name, snapshot)
+        try:
+            written = await _to_the_end(change.write)
+        except asyncio.CancelledError:
+            await asyncio.to_thread(change.revert)
+            raise
+        if isinstance(written, Moved):
+            raise BusyError(written.path)
+        try:
+            reason = await served.try_peers(snapshot.tree)
+        except BaseException:
+            await asyncio.to_thread(change.revert)
+            raise
+        try:
+            if reason:
+                raise RefusedByServiceError(reason)
+            await asyncio.to_thread(change.commit)
+        except SidecarError:
+            await asyncio.to_thread(change.revert)
+            await served.try_peers(look.live)
+            raise
+        await asyncio.to_thread(self._finish, change, name, snapshot)
+
+    async def put_back(self, look: Look) -> None:
+        """Put the head in place of what was seen, while nobody serves the folders.
+
+        Raise BusyError if somebody edits at this moment, SidecarError if it cannot be done.
+        """
+        assert look.head is not None and look.snapshot is not None  # noqa: PT018 - one condition
+        here = replace(look.snapshot, tree=self.on_disk(look.base))
+        await self.apply(look, here, look.head, ServedByHook(""))
+        self._head = None  # that is not all of it where this node leaves something out
 
     def _look(self, full: bool) -> Look:
         known = {} if full else self._known
@@ -277,6 +291,11 @@ class Workspace:
                 "it is tried again",
             )
         return found.tree
+
+    def _remains(self) -> tuple[Tree, Tree]:
+        head = self.history.head()
+        base: Tree = self._decoded(head).tree if head else {}
+        return base, {path: one for path, one in base.items() if os.path.lexists(path)}
 
     def _decoded(self, head: str) -> Snapshot:
         if self._head is None or self._head[0] != head:

@@ -179,6 +179,7 @@ class Node:
     def report(
         self,
         other_processes: Sequence[ProcessReport],
+        nginx: NginxReport,
         sync: SyncReport,
         part_failures: Mapping[str, int],
         loop: LoopReport,
@@ -197,7 +198,7 @@ class Node:
             processes=(*own_processes, *other_processes),
             checks=self._health.report(),
             vrrp=self.vrrp_report,
-            nginx=self._nginx.report() if self._nginx else NginxReport(enabled=False),
+            nginx=nginx,
             sync=sync,
             role_changes=dict(self._vrrp.role_changes),
             part_failures=dict(part_failures),

@@ -27,6 +27,9 @@ class Actions(Protocol):
     async def resume(self) -> str:
         """End `drain`."""
 
+    async def reload(self) -> str:
+        """Test and load the configuration of nginx now."""
+
     async def sync(self, *, dry_run: bool) -> str:
         """Compare the folders now and sync them; with `dry_run` only tell what would be done."""
 
@@ -75,6 +78,7 @@ def control_app(report: Callable[[], Report], actions: Actions) -> web.Applicati
             web.post("/failover", partial(_perform, actions.failover)),
             web.post("/drain", partial(_perform, actions.drain)),
             web.post("/resume", partial(_perform, actions.resume)),
+            web.post("/reload", partial(_perform, actions.reload)),
             web.post("/sync", sync),
             web.post("/release", partial(_perform, actions.release)),
             web.post("/bring", bring),

@@ -11,6 +11,7 @@ from tests.cluster.host import Host
 from tests.cluster.node import Node, Plan
 from tests.cluster.wait import always, until
 from tests.cluster.world import World
+from tests.e2e import sites
 from tests.e2e.fixtures import Have, Start
 from tests.e2e.problems import CHECK_FAILED, NGINX_CONFIG
 
@@ -133,13 +134,33 @@ def test_a_node_with_a_broken_configuration_stays_up_and_says_why(
     assert not status["node"]["eligible"]
     assert "[emerg]" in status["nginx"]["config_error"]
     assert "nginx.conf" in status["nginx"]["config_error"]
-    pair.b.kill()
-    pair.b.start()
-    until("the other serves", pair.b.role, lambda role: role == "MASTER", within=20)
-    pair.a.put("nginx.conf", good)
-    pair.a.wait_ready(within=40)
     with client.load(pair.vip) as load:
         load.wait_for(pair.b.address)
+    pair.a.put("nginx.conf", good)
+    pair.a.wait_ready(within=40)
+
+
+def test_without_another_node_the_last_good_configuration_is_served_and_the_broken_one_kept(
+    start: Start, client: Client
+) -> None:
+    pair = start(Plan())
+    pair.wait_well(within=30)
+    pair.wait_in_sync()
+    good = pair.a.read("nginx.conf")
+    pair.b.kill()
+    pair.a.kill()
+    pair.a.put("nginx.conf", BROKEN)
+    pair.a.start()
+    with client.load(pair.vip) as load:
+        load.wait_for(pair.a.address, within=40)
+    assert pair.a.read("nginx.conf") == good
+    sites.wait_reason(pair.a, "[emerg]", "kept as snapshot", "ha sync release")
+    (aside,) = (hold for hold in pair.a.sync()["holds"] if hold["reason"] == "refused-at-start")
+    snapshot = aside["message"].split()[-1]
+    refused = pair.a.ha("rollback", snapshot, check=False)
+    assert refused.returncode == 1
+    assert "[emerg]" in refused.stderr
+    assert pair.a.ha("export", snapshot, "/tmp/aside").returncode == 0
 
 
 def test_a_broken_configuration_leaves_nobody_to_serve_when_the_peer_is_down(

@@ -12,14 +12,15 @@ ROOT = Path(sidecar.__file__).parent
 
 NOT_IN_CORE = {"os", "subprocess", "asyncio", "time", "socket", "pathlib", "random", "threading"}
 FORBIDDEN = {
-    "core": {"settings", "host", "programs", "vital", "peers", "sync", "web"},
-    "host": {"settings", "programs", "vital", "peers", "sync", "web"},
-    "programs": {"settings", "vital", "peers", "sync", "web"},
-    "settings": {"programs", "vital", "peers", "sync", "web"},
-    "vital": {"settings", "peers", "sync", "web"},
-    "peers": {"settings", "vital", "sync", "web"},
-    "sync": {"settings", "vital", "web"},
-    "web": {"settings", "programs", "vital", "peers", "sync"},
+    "core": {"settings", "host", "programs", "vital", "serving", "peers", "sync", "web"},
+    "host": {"settings", "programs", "vital", "serving", "peers", "sync", "web"},
+    "programs": {"settings", "vital", "serving", "peers", "sync", "web"},
+    "settings": {"programs", "vital", "serving", "peers", "sync", "web"},
+    "vital": {"settings", "serving", "peers", "sync", "web"},
+    "serving": {"settings", "vital", "peers", "sync", "web"},
+    "peers": {"settings", "vital", "serving", "sync", "web"},
+    "sync": {"settings", "vital", "serving", "web"},
+    "web": {"settings", "programs", "vital", "serving", "peers", "sync"},
 }
 
 

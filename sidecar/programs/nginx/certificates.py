@@ -4,8 +4,9 @@ Run as a program of its own: the library that reads certificates is large, and t
 """
 
 import json
+import stat
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
@@ -14,31 +15,47 @@ from sidecar.host.process import run_module
 
 _SUFFIXES: Final = (".pem", ".crt")
 _WITHIN: Final = 30.0
+_MOST_BYTES: Final = 1024 * 1024
 
 
-async def certificates(root: Path) -> Mapping[str, float]:
-    """Return notAfter (unix time) of each certificate file below `root`, by path.
+async def certificates(*places: Path) -> Mapping[str, float]:
+    """Return notAfter (unix time) of each certificate file of `places`, by path.
 
-    In a file with a chain the first one counts, which is the server's own. What is no certificate
-    or cannot be read is left out. Raise ProgramError if that cannot be found out.
+    They are files, or directories below which every file with a usual name counts. In a file with a
+    chain the first one counts, which is the server's own. What is no certificate or cannot be read
+    is left out. Raise ProgramError if that cannot be found out.
     """
-    answer = await run_module(__name__, str(root), timeout=_WITHIN)
+    answer = await run_module(__name__, *map(str, places), timeout=_WITHIN)
     ends: Mapping[str, float] = json.loads(answer)
     return ends
 
 
-def ends(root: Path) -> Iterator[tuple[str, float]]:
-    """Give the path and notAfter of each certificate file below `root`."""
+def ends(places: Iterable[Path]) -> Iterator[tuple[str, float]]:
+    """Give the path and notAfter of each certificate file of `places`."""
     from cryptography.x509 import load_pem_x509_certificate  # noqa: PLC0415 # as said above
 
-    for directory, _, names in root.walk():
-        for name in sorted(names):
-            if name.endswith(_SUFFIXES):
-                with suppress(OSError, ValueError):
-                    path = directory / name
-                    certificate = load_pem_x509_certificate(path.read_bytes())
-                    yield str(path), certificate.not_valid_after_utc.timestamp()
+    for path in candidates(places):
+        with suppress(OSError, ValueError):
+            certificate = load_pem_x509_certificate(_content(path))
+            yield str(path), certificate.not_valid_after_utc.timestamp()
+
+
+def candidates(places: Iterable[Path]) -> Iterator[Path]:
+    """Give the files of `places` that may be certificates. Blocks."""
+    for place in places:
+        if not place.is_dir():
+            yield place
+        for directory, _, names in place.walk():
+            yield from (directory / name for name in sorted(names) if name.endswith(_SUFFIXES))
+
+
+def _content(path: Path) -> bytes:
+    """Return what a file holds; raise ValueError if it leads to a device or is too large."""
+    status = path.stat()
+    if not stat.S_ISREG(status.st_mode) or status.st_size > _MOST_BYTES:
+        raise ValueError
+    return path.read_bytes()
 
 
 if __name__ == "__main__":
-    print(json.dumps(dict(ends(Path(sys.argv[1])))))
+    print(json.dumps(dict(ends(map(Path, sys.argv[1:])))))

@@ -2,6 +2,7 @@
 
 import re
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -25,24 +26,41 @@ def command(configuration: Path = CONFIGURATION) -> list[str]:
     return arguments if _says_daemon_off(main) else [*arguments, "-g", "daemon off;"]
 
 
-async def complaint(configuration: Path = CONFIGURATION, *, timeout: float = TEST_WITHIN) -> str:
-    """Return why nginx refuses the configuration on disk (`nginx -t`); empty if it accepts it."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """What nginx says of the configuration on disk."""
+
+    error: str
+    """Why it refuses it; empty if it accepts it."""
+    dump: str = ""
+    """The whole of an accepted one with everything that it includes."""
+
+
+async def verdict(configuration: Path = CONFIGURATION, *, timeout: float = TEST_WITHIN) -> Verdict:
+    """Let nginx test the configuration on disk (`nginx -T`)."""
     try:
-        completed = await run([*command(configuration), "-q", "-t"], timeout=timeout)
+        completed = await run([*command(configuration), "-q", "-T"], timeout=timeout)
     except ProgramError as error:
-        return error.message
-    return _complaint(completed)
+        return Verdict(error=error.message)
+    return Verdict(error=_complaint(completed), dump=completed.stdout)
+
+
+async def complaint(configuration: Path = CONFIGURATION, *, timeout: float = TEST_WITHIN) -> str:
+    """Return why nginx refuses the configuration on disk; empty if it accepts it."""
+    return (await verdict(configuration, timeout=timeout)).error
 
 
 async def dump(configuration: Path = CONFIGURATION, *, timeout: float = TEST_WITHIN) -> str:
-    """Return the whole configuration with everything that it includes (`nginx -T`).
+    """Return the whole configuration with everything that it includes.
 
     Raise ProgramError if nginx refuses it.
     """
-    completed = await run([*command(configuration), "-q", "-T"], timeout=timeout)
-    if words := _complaint(completed):
-        raise ProgramError(f"cannot read the nginx configuration: {words}", advice(words))
-    return completed.stdout
+    found = await verdict(configuration, timeout=timeout)
+    if found.error:
+        raise ProgramError(
+            f"cannot read the nginx configuration: {found.error}", advice(found.error)
+        )
+    return found.dump
 
 
 def _complaint(completed: Completed) -> str:

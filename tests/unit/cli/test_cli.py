@@ -25,6 +25,9 @@ class Obeying:
     async def failover(self) -> str:
         return "192.0.2.12 is MASTER now"
 
+    async def reload(self) -> str:
+        raise RefusedError("cannot reload: [emerg] no", "correct it")
+
     async def drain(self) -> str:
         raise RefusedError("cannot drain: no peer could take over", "start one")
 

@@ -7,6 +7,7 @@ from sidecar.core.nginx import (
     emergency,
     first_emergency,
     includes,
+    named,
     parse_stub_status,
     problems,
 )
@@ -111,3 +112,39 @@ def test_a_listen_on_a_vip_is_a_problem_once(listen: str) -> None:
     (problem,) = problems(dump, directory=RUN, sites=False, vips=vips)
     assert problem.code == "nginx-listen-vip"
     assert listen.split(maxsplit=1)[0] in problem.message
+
+
+NAMING = """\
+# configuration file /etc/nginx/nginx.conf:
+http {
+    include mime.types;
+    include "/opt/sites/*.conf";
+    # ssl_certificate /etc/old.pem;
+    server {
+        ssl_certificate /etc/letsencrypt/live/a/fullchain.pem;
+        ssl_certificate_key certs/a.key;
+        ssl_certificate $host.pem;
+        ssl_certificate_key engine:pkcs11:a;
+        ssl_certificate "data:$text";
+        proxy_ssl_certificate /etc/client.pem;
+        ssl_password_file /etc/password;
+        proxy_ssl_trusted_certificate /etc/ssl/certs/ca-certificates.crt;
+        auth_basic_user_file /etc/users;
+    }
+}
+# configuration file /opt/sites/with space.conf:
+server { }
+"""
+
+
+def test_what_is_read_with_a_configuration_is_named() -> None:
+    found = named(NAMING, "/etc/nginx")
+    assert found.certificates == {"/etc/letsencrypt/live/a/fullchain.pem", "/etc/client.pem"}
+    assert found.files - found.certificates == {
+        "/etc/nginx/nginx.conf",
+        "/opt/sites/with space.conf",
+        "/etc/nginx/certs/a.key",
+        "/etc/password",
+        "/etc/ssl/certs/ca-certificates.crt",
+    }
+    assert found.patterns == {"/etc/nginx/mime.types", "/opt/sites/*.conf"}

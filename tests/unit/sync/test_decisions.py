@@ -60,4 +60,4 @@ def test_what_cannot_be_read_is_nothing(tmp_path: Path, text: str) -> None:
 def test_they_are_written_for_people(decisions: Decisions, tmp_path: Path) -> None:
     decisions.release(SOME)
     body = json.loads((tmp_path / "state.json").read_text())
-    assert body == {"format": 1, "rejected": {}, "released": SOME}
+    assert body == {"format": 1, "rejected": {}, "released": SOME, "aside": []}

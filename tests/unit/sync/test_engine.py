@@ -12,7 +12,7 @@ import pytest
 
 from sidecar.core.guard import Rules
 from sidecar.core.settings import Address
-from sidecar.core.snapshot import Snapshot, encode, identify
+from sidecar.core.snapshot import Snapshot, Tree, encode, identify
 from sidecar.errors import RefusedError, SidecarError
 from sidecar.sync import engine
 from sidecar.sync.apply import Apply
@@ -34,17 +34,27 @@ class Served:
         self.complaint = ""
         self.ill = ""
         self.tried = 0
-        self.files = asyncio.Lock()
+        self.ensured: list[Tree | None] = []
+        self.rest = 0.0
 
-    async def try_own(self) -> str:
+    async def try_own(self, _tree: Tree) -> str:
         self.tried += 1
         return self.complaint
 
-    async def try_peers(self) -> str:
+    async def try_peers(self, _tree: Tree | None) -> str:
         self.tried += 1
         if self.failure:
             raise self.failure
         return ""
+
+    async def ensure(self, tree: Tree | None) -> None:
+        self.ensured.append(tree)
+
+    def cooldown(self) -> float:
+        return self.rest
+
+    def hurry(self) -> None:
+        self.rest = 0.0
 
     def well(self) -> str:
         return self.ill

@@ -1,0 +1,1 @@
+"""What nginx serves: the one owner of test, reload and verify."""
