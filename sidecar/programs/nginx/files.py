@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from sidecar.core.settings import Settings, Site
-from sidecar.core.sites import listens, plan
+from sidecar.core.sites import DEFAULT_HOST, listens, plan
 from sidecar.errors import SettingsError
 from sidecar.host import files
 from sidecar.host.paths import Paths
@@ -52,12 +52,16 @@ def rendered(settings: Settings, paths: Paths) -> dict[Path, str]:
         hosts=hosts(),
         ipv6=ipv6,
     )
-    port_80 = "".join(f"listen {value};\n" for value in listens(80, ipv6=ipv6))
+    port_80 = listens(80, ipv6=ipv6)
+    # The welcome page is for names that no other site has, unless a site of HA_SITES is.
+    taken = any(site.host == DEFAULT_HOST for site in settings.sites)
+    default_80 = port_80 if taken else tuple(f"{value} default_server" for value in port_80)
     socket = paths.nginx_status_socket
     return {
         directory / "status.conf": render(templates / "status.conf.j2", socket=socket),
         directory / "sites.conf": render(templates / "sites.conf.j2", sites=sites),
-        directory / "port-80.inc": port_80,
+        directory / "port-80.inc": _listen_lines(port_80),
+        directory / "default-80.inc": _listen_lines(default_80),
     }
 
 
@@ -98,6 +102,10 @@ def remove_sockets(run: Path) -> None:
     """Remove the unix sockets that a killed nginx left: a new one could not bind to them."""
     for path in (run / "nginx").glob("*.sock"):
         path.unlink(missing_ok=True)
+
+
+def _listen_lines(values: Iterable[str]) -> str:
+    return "".join(f"listen {value};\n" for value in values)
 
 
 def _below(directory: Path) -> Iterator[Path]:

@@ -64,6 +64,17 @@ async def test_the_stock_files_serve_a_welcome_page_on_both_families() -> None:
     assert not [line for line in server.lines if re.search(r"\[(warn|error|alert|emerg)\]", line)]
 
 
+async def test_the_welcome_page_stays_the_default_beside_a_site() -> None:
+    nginx.install_stock(PATHS.nginx, STOCK)
+    # Before `default.conf` in the order in which nginx reads them.
+    write("conf.d/app.conf", "server { listen 80; server_name app.test; return 200 own; }\n")
+    render()
+    async with running():
+        assert "own" in await get("app.test")
+        for address in ("127.0.0.1", "::1"):
+            assert "HA_SITES" in await get("anything", address=address)
+
+
 async def test_the_stock_files_are_valid_before_anything_is_rendered() -> None:
     nginx.install_stock(PATHS.nginx, STOCK)
     assert not await nginx.complaint()
