@@ -59,7 +59,10 @@ RUN python3 -m compileall -q --invalidation-mode unchecked-hash /opt/kiss-ha/sid
     && install -D --mode=755 --target-directory=/usr/lib/kiss-ha /opt/kiss-ha/config/bin/* \
     && rm -r /opt/kiss-ha/config/bin \
     && printf '%s\n' '#!/bin/sh' 'exec /opt/kiss-ha/venv/bin/python -I -m sidecar "$@"' >/usr/local/bin/ha \
-    && chmod 755 /usr/local/bin/ha
+    && chmod 755 /usr/local/bin/ha \
+    # keepalived would add this entry itself, and the disk is read-only.
+    && mkdir /etc/iproute2 \
+    && printf '18\tkeepalived\n' >/etc/iproute2/rt_addrprotos
 
 
 FROM build AS test
@@ -85,6 +88,7 @@ RUN --mount=type=secret,id=ca \
     && python3 -m venv --without-pip /opt/kiss-ha/dev \
     && /opt/pip/bin/pip --python /opt/kiss-ha/dev/bin/python install --no-cache-dir \
         --only-binary=:all: --require-hashes --requirement /tmp/requirements-dev.lock
+COPY --from=code /etc/iproute2 /etc/iproute2
 COPY --from=code /usr/lib/kiss-ha /usr/lib/kiss-ha
 COPY --from=code /usr/local/bin/ha /usr/local/bin/ha
 COPY --from=code /opt/kiss-ha/config /opt/kiss-ha/config
@@ -129,6 +133,7 @@ LABEL org.opencontainers.image.title="kiss-ha" \
 # hadolint ignore=DL3067 # that is the point: one layer without what was removed
 COPY --from=rootfs / /
 COPY --from=build /opt/kiss-ha/venv /opt/kiss-ha/venv
+COPY --from=code /etc/iproute2 /etc/iproute2
 COPY --from=code /usr/lib/kiss-ha /usr/lib/kiss-ha
 COPY --from=code /usr/local/bin/ha /usr/local/bin/ha
 COPY --from=code /opt/kiss-ha/config /opt/kiss-ha/config
@@ -136,6 +141,6 @@ COPY --from=code /opt/kiss-ha/sidecar /opt/kiss-ha/sidecar
 ENV PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
     LANG=C.UTF-8
 STOPSIGNAL SIGTERM
-HEALTHCHECK --interval=10s --timeout=3s --start-period=60s --retries=2 CMD ["ha", "health"]
+HEALTHCHECK --interval=10s --timeout=10s --start-period=60s --retries=2 CMD ["ha", "health"]
 ENTRYPOINT ["tini", "-g", "--", "/usr/lib/kiss-ha/entrypoint"]
 CMD ["run"]

@@ -43,7 +43,7 @@ COMMANDS: Final[Mapping[str, str]] = {
 type Action = Callable[[argparse.Namespace], int]
 
 _PATIENCE: Final = 2.0
-"""Seconds to wait for an answer; the image's HEALTHCHECK allows 3."""
+"""Seconds to wait for an answer; HEALTHCHECK allows 10, since Python may start slowly."""
 _LONGEST: Final = 7200.0
 """Seconds to wait for what may have to be pulled first."""
 _ORDERS: Final[Mapping[str, tuple[float, Sequence[str]]]] = {
