@@ -23,7 +23,7 @@ INTEGRATION := $(CONTAINER) $(addprefix --cap-add ,$(CAPABILITIES)) \
 	--tmpfs /etc/nginx --tmpfs /var/lib/ha --tmpfs /var/lib/nginx --tmpfs /small:size=1m \
 	--sysctl net.ipv4.ip_unprivileged_port_start=1024 \
 	--sysctl net.ipv6.conf.all.disable_ipv6=0 $(NAME):test
-SCRIPTS := .ci/run $(wildcard config/bin/* scripts/*)
+SCRIPTS := .ci/run $(wildcard config/bin/* scripts/*) tests/hosts/boot
 COMPOSE_FILES = $(shell find . -path ./$(VENV) -prune -o -name '*compose*.y*ml' -print)
 # Other arguments of pytest than those for all tests: make e2e ARGS=tests/e2e/test_link.py
 ARGS ?=
@@ -62,18 +62,19 @@ demo-down: $(VENV)/stamp ## stop what `make demo` left running
 	@$(PYTHON) -m tests.demo down
 
 .PHONY: test
-test: ## all checks: lint, unit, integration, e2e
+test: ## all checks: lint, unit, integration, e2e, hosts
 	@$(MAKE) lint
 	@$(MAKE) unit
 	@$(MAKE) integration
 	@$(MAKE) e2e
+	@$(MAKE) hosts
 
 .PHONY: lint
 lint: test-image ## ruff, mypy, shellcheck, hadolint, docker compose config
 	@$(TESTS) ruff check --no-cache .
 	@$(TESTS) ruff format --no-cache --check .
 	@$(TESTS) mypy sidecar tests/unit tests/integration
-	@$(TESTS) mypy --python-version 3.11 tests/bench tests/cluster tests/demo tests/e2e
+	@$(TESTS) mypy --python-version 3.11 tests/bench tests/cluster tests/demo tests/e2e tests/hosts
 	@$(TESTS) shellcheck $(SCRIPTS)
 	@$(TESTS) hadolint Dockerfile
 	@directory=$$(mktemp -d); trap 'rm -r "$$directory"' EXIT; cp .env.example "$$directory/.env"; \
@@ -93,6 +94,10 @@ integration: test-image ## tests with real nginx, keepalived, sshd and rsync ins
 e2e: image test-image $(VENV)/stamp ## tests with real failovers between containers
 	@$(PYTHON) -m pytest $(or $(ARGS),tests/e2e --numprocesses=$(WORLDS) --dist=loadfile -m 'not alone' --durations=10)
 	@$(if $(ARGS),,$(PYTHON) -m pytest tests/e2e -m alone)
+
+.PHONY: hosts
+hosts: image $(VENV)/stamp ## tests with whole hosts in namespaces: root only
+	@$(PYTHON) -m pytest tests/hosts $(ARGS)
 
 .PHONY: bench
 bench: image test-image $(VENV)/stamp ## failover and sync beside what people use instead: ARGS=failover, ARGS=sync, ARGS=soak
@@ -114,6 +119,6 @@ lock: $(VENV)/stamp ## resolve the newest versions into requirements*.lock
 		--output-file requirements-e2e.lock
 
 .PHONY: clean
-clean: ## remove the virtual environment and the images (not the base image)
-	@rm -rf $(VENV)
+clean: ## remove the virtual environment, the root of hosts and the images (not the base image)
+	@rm -rf $(VENV) $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/kiss-ha
 	@docker image rm --force $(NAME):latest $(NAME):test >/dev/null

@@ -4,6 +4,7 @@ import json
 import subprocess
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -55,6 +56,12 @@ class Served:
         return max(later - earlier for earlier, later in pairwise(edges))
 
     @property
+    def pause(self) -> float:
+        """Seconds between two requests' starts, at the longest: how a busy machine held it up."""
+        starts = sorted(request.start for request in self.requests)
+        return max((later - earlier for earlier, later in pairwise(starts)), default=0)
+
+    @property
     def nodes(self) -> list[str]:
         """Which nodes answered, in turn."""
         turns: list[str] = []
@@ -64,7 +71,12 @@ class Served:
         return turns
 
     def __str__(self) -> str:
-        failures = "".join(f"\n  {request.error}" for request in self.failures[:5])
+        kinds = Counter(request.error for request in self.failures)
+        failures = "".join(f"\n  {count} times {error}" for error, count in kinds.items())
+        if self.failures:
+            start = self.requests[0].start
+            times = [request.start - start for request in self.failures]
+            failures += f"\n  begun {min(times):.2f} to {max(times):.2f} s after the start"
         return (
             f"{len(self.requests)} requests, {len(self.failures)} failed, "
             f"longest gap {self.gap * 1000:.0f} ms, served by {' then '.join(self.nodes)}{failures}"
@@ -74,11 +86,9 @@ class Served:
 class Load:
     """A client at work, from `with` to the end of its block; then `served` is complete."""
 
-    def __init__(self, container: str, address: str, *, port: int, host: str, rate: float) -> None:
-        self._command = [
-            *("docker", "exec", "--interactive", container),
-            *("python3", "/cluster/load.py", address, str(port), host, str(rate)),
-        ]
+    def __init__(self, command: Sequence[str]) -> None:
+        """`command` runs load.py at the place of the client."""
+        self._command = command
         self._requests: list[Request] = []
 
     def __enter__(self) -> Self:
@@ -135,7 +145,9 @@ class Client:
         self, address: str, *, port: int = 80, host: str = "site.test", rate: float = RATE
     ) -> Load:
         """Return a client of `address` that works as long as its `with` block."""
-        return Load(self.container, address, port=port, host=host, rate=rate)
+        container = ("docker", "exec", "--interactive", self.container)
+        script = ("python3", "/cluster/load.py", address, str(port), host, str(rate))
+        return Load([*container, *script])
 
     @contextmanager
     def misled(self, address: str, *, dead: Host, living: Host) -> Iterator[None]:
