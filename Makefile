@@ -70,13 +70,15 @@ test: ## all checks: lint, unit, integration, e2e, hosts
 	@$(MAKE) hosts
 
 .PHONY: lint
-lint: test-image ## ruff, mypy, shellcheck, hadolint, docker compose config
+lint: test-image ## ruff, mypy, shellcheck, hadolint, promtool, docker compose config
 	@$(TESTS) ruff check --no-cache .
 	@$(TESTS) ruff format --no-cache --check .
 	@$(TESTS) mypy sidecar tests/unit tests/integration
 	@$(TESTS) mypy --python-version 3.11 tests/bench tests/cluster tests/demo tests/e2e tests/hosts
 	@$(TESTS) shellcheck $(SCRIPTS)
 	@$(TESTS) hadolint Dockerfile
+	@$(TESTS) promtool check rules config/prometheus/rules.yaml
+	@$(TESTS) promtool test rules tests/prometheus/rules.test.yaml
 	@directory=$$(mktemp -d); trap 'rm -r "$$directory"' EXIT; cp .env.example "$$directory/.env"; \
 	for file in $(COMPOSE_FILES); do \
 		docker compose --project-directory "$$directory" --file - config --quiet <"$$file"; \

@@ -10,6 +10,7 @@ from typing import Final
 from sidecar.core.settings import Address, Identity, Settings
 from sidecar.errors import SettingsError
 from sidecar.host import capabilities
+from sidecar.host.descriptors import raise_limit
 from sidecar.host.network import Network
 from sidecar.host.paths import Paths
 
@@ -20,11 +21,12 @@ ADDRESS_WITHIN: Final = 60.0
 
 
 def prepare_host(paths: Paths) -> None:
-    """Make our directories; raise SettingsError with everything that the container lacks.
+    """Make our directories and raise our limits.
 
-    A state directory that cannot be written to stops sync only: a disk that failed is no reason
-    not to serve.
+    Raise SettingsError with everything that the container lacks. A state directory that cannot be
+    written to stops sync only: a disk that failed is no reason not to serve.
     """
+    raise_limit()
     if problems := _lacking(paths):
         raise SettingsError(problems)
     paths.run.chmod(0o700)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
+from sidecar.core.secret import mask, secret_file
 from sidecar.core.snapshot import Entry, Kind, Tree
 
 MAX_DIFF: Final = 64 * 1024
@@ -155,24 +156,25 @@ def _details(change: Change, roots: Sequence[str]) -> str:
             return here
 
 
-def compare(title: str, old: bytes, new: bytes) -> tuple[str, ...]:
+def compare(path: str, old: bytes, new: bytes, roots: Sequence[str] = ()) -> tuple[str, ...]:
     """Return the lines of a unified diff of two contents, fit for a terminal.
 
-    A private key is never shown; what is binary or large is told in a line.
+    Nothing secret is shown; what is secret as a whole, binary or large is told in a line.
     """
-    title = printable(title)
+    title = name(path, roots)
     if old == new:
         return ()
-    if b"PRIVATE KEY" in old or b"PRIVATE KEY" in new:
-        return (f"{title}: holds a private key, its lines are not shown",)
+    sizes = f"{len(old)} -> {len(new)} bytes"
+    if why := secret_file(path, old, new):
+        return (f"{title}: not shown: secret ({why}), {sizes}",)
     if max(len(old), len(new)) > MAX_DIFF:
         return (too_large(title, len(old), len(new)),)
     try:
         before, after = (_lines(content) for content in (old, new))
     except ValueError:
-        return (f"{title}: {len(old)} -> {len(new)} bytes, not text",)
+        return (f"{title}: {sizes}, not text",)
     lines = difflib.unified_diff(before, after, f"a/{title}", f"b/{title}", lineterm="")
-    return tuple("\t".join(map(printable, line.split("\t"))) for line in lines)
+    return tuple("\t".join(map(printable, mask(line).split("\t"))) for line in lines)
 
 
 def too_large(title: str, old: int, new: int) -> str:

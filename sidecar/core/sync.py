@@ -26,7 +26,7 @@ class PeerSync:
 
     node: str
     in_sync: bool | None = None
-    """Same head on both; None while the link is down."""
+    """Same head on both; None while the link is down, or neither has one."""
     last_success: float = 0.0
     """Unix time of the last pull or comparison that worked."""
     runs: Mapping[str, int] = field(default_factory=dict)

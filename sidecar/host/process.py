@@ -149,7 +149,10 @@ class Child:
 
         With `passthrough` its standard output is ours, and only its standard error is read.
         """
-        output, writer = await _open_output()
+        try:
+            output, writer = await _open_output()
+        except OSError as error:
+            raise ProgramMissingError(f"cannot start {command[0]}: {error.strerror}") from error
         try:
             process = await _start(
                 command, environment, stdout=None if passthrough else writer, stderr=writer

@@ -24,6 +24,9 @@ STABLE_AFTER: Final = 1.0
 RESET_AFTER: Final = 10.0
 """Seconds of life after which earlier failures are forgotten."""
 
+PREPARE_AGAIN: Final = 0.5
+"""Seconds between two tries to prepare a start."""
+
 
 class GaveUpError(ProgramError):
     """A program failed too often; the message holds its last words."""
@@ -101,7 +104,7 @@ class Supervisor:
         failures = 0
         try:
             while True:
-                await self._program.prepare()
+                await self._prepare()
                 lived = await self._live_once()
                 failures = 1 if lived >= RESET_AFTER else failures + 1
                 self._change(ServiceState.BACKOFF)
@@ -115,6 +118,20 @@ class Supervisor:
                 await asyncio.sleep(self._program.backoff.delay(failures, chance))
         finally:
             await self._stop()
+
+    async def _prepare(self) -> None:
+        """Prepare a start; what the machine refuses now (disk, descriptors) is tried again."""
+        while True:
+            try:
+                await self._program.prepare()
+            except (OSError, ProgramError) as error:
+                cause = f"cannot prepare a start: {error}"
+                if cause != self._error:
+                    self._log.error("%s; trying again", cause)
+                self._error = cause
+                await asyncio.sleep(PREPARE_AGAIN)
+            else:
+                return
 
     async def _live_once(self) -> float:
         """Start the program, wait for its end and return the seconds that it lived."""

@@ -15,6 +15,7 @@ from sidecar.core.protocol import MAX_LINE
 from sidecar.core.report import NodeState, PeerReport
 from sidecar.core.settings import Identity
 from sidecar.errors import ProgramError
+from sidecar.host.door import Door, listen_at
 from sidecar.host.paths import Paths
 from sidecar.host.process import Pipe
 from sidecar.peers.link import Link
@@ -32,6 +33,9 @@ LONGEST_PAUSE: Final = 2.0
 
 GOOD: Final = 5.0
 """Seconds that a link has to live for earlier failures to be forgotten."""
+
+ROOM: Final = 8
+"""Connections that a peer may have to us: one talks, others begin or end."""
 
 
 class Mesh:
@@ -77,25 +81,29 @@ class Mesh:
     async def run(self) -> None:
         """Keep the links until this is cancelled; one that fails is logged and tried again."""
         self._paths.link_sockets.mkdir(parents=True, exist_ok=True)
-        servers: list[asyncio.Server] = []
+        doors: list[Door] = []
         async with asyncio.TaskGroup() as group:
             try:
                 for peer in self._peers:
-                    servers.append(await self._listen(peer, group))
+                    doors.append(self._listen(peer, group))
                     group.create_task(self._keep_calling(peer), name=f"link to {peer.address}")
                 await asyncio.Event().wait()
             finally:
-                for server in servers:
-                    server.close()
+                for door in doors:
+                    door.close()
 
-    async def _listen(self, peer: Peer, group: asyncio.TaskGroup) -> asyncio.Server:
+    def _listen(self, peer: Peer, group: asyncio.TaskGroup) -> Door:
         """Take the links that `peer` opens: sshd's forced command connects each to this socket."""
 
         def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             group.create_task(self._answer(peer, reader, writer), name=f"link from {peer.address}")
 
-        path = self._paths.link_sockets / f"{peer.address}.sock"
-        return await asyncio.start_unix_server(answer, path, limit=MAX_LINE)
+        def serve() -> asyncio.Protocol:
+            return asyncio.StreamReaderProtocol(asyncio.StreamReader(limit=MAX_LINE), answer)
+
+        listener = listen_at(self._paths.link_sockets / f"{peer.address}.sock")
+        # No lifetime: a link ends itself after some silence.
+        return Door(listener, serve, name=f"link from {peer.address}", room=ROOM, lifetime=None)
 
     async def _answer(
         self, peer: Peer, reader: asyncio.StreamReader, writer: asyncio.StreamWriter

@@ -117,8 +117,11 @@ def sshd_config(places: SshFiles, node: Address, port: int) -> str:
 
         # Else a peer with a wrong secret is locked out for minutes after the secret is right.
         PerSourcePenalties no
+        # Strangers take a few processes for some seconds; links that stand are not counted.
+        MaxStartups 16:50:64
+        PerSourceMaxStartups 8
         MaxAuthTries 3
-        LoginGraceTime 15
+        LoginGraceTime 10
         ClientAliveInterval 15
         UseDNS no
         """)

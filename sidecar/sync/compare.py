@@ -47,11 +47,12 @@ def difference(old: Side, new: Side, roots: Sequence[str]) -> Iterator[str]:
         yield "nothing differs"
     yield from describe(found, roots)
     for change in found:
-        lines = _contents(change, old, new, name(change.path, roots))
+        lines = _contents(change, old, new, roots)
         yield from ("", *lines) if lines else ()
 
 
-def _contents(change: Change, old: Side, new: Side, title: str) -> Sequence[str]:
+def _contents(change: Change, old: Side, new: Side, roots: Sequence[str]) -> Sequence[str]:
+    title = name(change.path, roots)
     before, after = _file(change.old), _file(change.new)
     if (before and before.digest) == (after and after.digest):
         return ()
@@ -65,7 +66,7 @@ def _contents(change: Change, old: Side, new: Side, title: str) -> Sequence[str]
         return (f"{title}: cannot be read: {error.strerror}",)
     except SidecarError as error:
         return (f"{title}: {error.message}",)
-    return compare(title, first, second)
+    return compare(change.path, first, second, roots)
 
 
 def _file(entry: Entry | None) -> Entry | None:

@@ -166,8 +166,9 @@ def _outcome(report: SyncReport) -> str:
         lines.append(f"not accepted: {', '.join(report.draft)}: {why}")
     lines += [f"refused {one[:12]}: {why}" for one, why in report.rejected.items()]
     lines += [f"held ({hold.reason}): {hold.message}\n  {hold.hint}" for hold in report.holds]
+    unknown = "not linked" if report.head else "no snapshot to compare"
     for peer in report.peers:
-        stands = {True: "in sync", False: "not in sync", None: "not linked"}[peer.in_sync]
+        stands = {True: "in sync", False: "not in sync", None: unknown}[peer.in_sync]
         lines.append(f"{peer.node}: {stands}{f': {peer.error}' if peer.error else ''}")
     return "\n".join(lines)
 

@@ -83,9 +83,15 @@ class Peers:
     def report(self, head: str | None) -> tuple[PeerSync, ...]:
         """Return how their configurations stand to `head`."""
         return tuple(
-            replace(report, in_sync=self.heads[node] == head if node in self.heads else None)
+            replace(report, in_sync=self._in_sync(node, head))
             for node, report in self._reports.items()
         )
+
+    def _in_sync(self, node: str, head: str | None) -> bool | None:
+        theirs = self.heads.get(node)
+        if node not in self.heads or head is theirs is None:
+            return None  # two nodes without a snapshot may well have different files
+        return theirs == head
 
     def _count(self, node: str, result: str, error: SidecarError | None = None) -> None:
         before = self._reports.get(node, PeerSync(node=node))

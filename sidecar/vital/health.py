@@ -11,6 +11,7 @@ import aiohttp
 from sidecar.core.check import Check
 from sidecar.core.report import CheckReport
 from sidecar.core.settings import Settings
+from sidecar.host.descriptors import NONE_LEFT
 from sidecar.host.network import Network
 
 log = logging.getLogger("health")
@@ -56,6 +57,7 @@ class Health:
             for name in askers
         }
         self._changed: dict[str, float] = {}
+        self._unasked: set[str] = set()
 
     def failing(self, *, hard: bool, lasting: float = 0.0) -> tuple[str, ...]:
         """Return the names of the checks that have been down for `lasting` seconds."""
@@ -93,6 +95,11 @@ class Health:
         while True:
             try:
                 self._count(name, await self._ask(name, asker))
+                self._unasked.discard(name)
+            except OSError as error:  # of this machine: it says nothing about the service either
+                if name not in self._unasked:
+                    log.error("cannot ask check %s: %s", name, error.strerror or error)  # noqa: TRY400
+                self._unasked.add(name)
             except Exception:  # a bug in a check says nothing about the service
                 log.exception("check %s failed by a bug", name)
             await asyncio.sleep(self._interval)
@@ -136,6 +143,8 @@ def url_asker(url: str) -> Asker:
         except TimeoutError:
             return f"no answer within {timeout:g} s"
         except (aiohttp.ClientError, OSError) as error:
+            if isinstance(error, OSError) and error.errno in NONE_LEFT:
+                raise
             return str(error) or type(error).__name__
 
     return ask

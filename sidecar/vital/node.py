@@ -233,9 +233,12 @@ class Node:
         """While stepped aside, hear whether the adverts of the nodes that serve arrive again."""
         while True:
             if self._arbiter.aside:
-                self._adverts_heard = await hears_adverts(
-                    self._identity.peers, self._settings.vrid, within=1.0
-                )
+                with suppress(OSError):  # no descriptor is left: not heard, and listened for again
+                    self._adverts_heard = await hears_adverts(
+                        self._identity.peers, self._settings.vrid, within=1.0
+                    )
+                    continue
+                await asyncio.sleep(TICK)
             else:
                 self._adverts_heard = False
                 await asyncio.sleep(TICK)

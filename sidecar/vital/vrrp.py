@@ -8,11 +8,14 @@ import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from functools import partial
+from pathlib import Path
 
 from sidecar.core.election import Verdict
 from sidecar.core.report import Role, ServiceState, VrrpReport
 from sidecar.errors import ProgramError
 from sidecar.host import files as host_files
+from sidecar.host.descriptors import Reserve
 from sidecar.host.supervise import Program, Supervisor
 from sidecar.programs import keepalived
 
@@ -37,6 +40,9 @@ class Vrrp:
         self._files = files
         self._render = render
         self._on_role = on_role
+        self._reserve = Reserve()
+        self._untold: dict[Path, str | None] = {}
+        """What could not be written, by file (None: removed); tried again at every beat."""
         self._fifo = -1
         self._unread = b""
         self.role = Role.INIT
@@ -71,23 +77,23 @@ class Vrrp:
             asyncio.get_running_loop().remove_reader(self._fifo)
             os.close(self._fifo)
             self._fifo = -1
+        self._reserve.close()
 
     def tell(self, verdict: Verdict) -> None:
         """Hand a verdict to keepalived."""
-        host_files.write(self._files.health, f"{verdict.health}\n")
-        host_files.write(self._files.preference, f"{verdict.preference}\n")
+        self._put(self._files.health, f"{verdict.health}\n")
+        self._put(self._files.preference, f"{verdict.preference}\n")
 
     def beat(self) -> None:
-        """Show the lease script that the daemon lives."""
+        """Show the lease script that the daemon lives, and write what could not be written."""
         uptime = int(time.clock_gettime(time.CLOCK_BOOTTIME))
-        host_files.write(self._files.heartbeat, f"{uptime}\n")
+        self._put(self._files.heartbeat, f"{uptime}\n")
+        for path, content in tuple(self._untold.items()):
+            self._put(path, content)
 
     def aim(self, probe: str) -> None:
         """Tell the lease script where nginx answers (a socat address; empty: nowhere)."""
-        if probe:
-            host_files.write(self._files.probe, f"{probe}\n")
-        else:
-            host_files.remove(self._files.probe)
+        self._put(self._files.probe, f"{probe}\n" if probe else None)
 
     def restart(self) -> None:
         """End keepalived so that it starts again with a new configuration."""
@@ -127,8 +133,21 @@ class Vrrp:
         log.warning("%s (was %s)", role, self.role)
         self.role = role
         self.role_changes[role] += 1
-        if role is Role.MASTER:
-            host_files.write(self._files.master, "")
-        else:
-            host_files.remove(self._files.master)
+        self._put(self._files.master, "" if role is Role.MASTER else None)
         self._on_role(role)
+
+    def _put(self, path: Path, content: str | None) -> None:
+        """Write or remove a file that keepalived or its script reads; never fail for good."""
+        try:
+            if content is None:
+                host_files.remove(path)
+            else:
+                self._reserve.run(partial(host_files.write, path, content))
+        except OSError as error:
+            if path not in self._untold:
+                log.error("cannot write %s, trying again: %s", path, error.strerror)  # noqa: TRY400
+            self._untold[path] = content
+            return
+        if path in self._untold:
+            del self._untold[path]
+            log.info("can write %s again", path)

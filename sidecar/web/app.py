@@ -1,6 +1,7 @@
 """The HTTP server for monitoring: metrics, health, status. It only shows; nothing here acts."""
 
 import asyncio
+import time
 from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Final
@@ -9,8 +10,9 @@ from aiohttp import web
 
 from sidecar.core.present import summary
 from sidecar.core.report import Report
+from sidecar.host.door import listen_on
 from sidecar.web.metrics import CONTENT_TYPE, exposition, make_registry
-from sidecar.web.server import listening, make_app, ready_response, status_response
+from sidecar.web.server import listening, make_app, ready_response, status_response, status_text
 
 _WHERE: Final = """\
 /metrics         for Prometheus
@@ -19,10 +21,17 @@ _WHERE: Final = """\
 /api/v1/status   what `ha status --json` prints
 """
 
+LIFETIME: Final = 10.0
+"""Seconds that a connection has for its request and the answer; Prometheus waits no longer."""
+
+KEPT: Final = 1.0
+"""Seconds during which all who ask for the same large answer get the same bytes."""
+
 
 def monitoring_app(report: Callable[[], Report]) -> web.Application:
     """Return the application that shows what `report` returns."""
-    registry = make_registry(report)
+    metrics_now = Recent(partial(exposition, make_registry(report)))
+    status_now = Recent(lambda: status_text(report()).encode())
 
     async def index(_request: web.Request) -> web.Response:
         now = report()
@@ -30,7 +39,7 @@ def monitoring_app(report: Callable[[], Report]) -> web.Application:
         return web.Response(text=f"{title}\n\n{_WHERE}")
 
     async def metrics(_request: web.Request) -> web.Response:
-        return web.Response(body=exposition(registry), headers={"Content-Type": CONTENT_TYPE})
+        return web.Response(body=metrics_now(), headers={"Content-Type": CONTENT_TYPE})
 
     async def healthz(_request: web.Request) -> web.Response:
         return web.Response(text="ok\n")
@@ -39,7 +48,7 @@ def monitoring_app(report: Callable[[], Report]) -> web.Application:
         return ready_response(report())
 
     async def status(_request: web.Request) -> web.Response:
-        return status_response(report())
+        return status_response(status_now())
 
     return make_app(
         [
@@ -54,7 +63,29 @@ def monitoring_app(report: Callable[[], Report]) -> web.Application:
 
 async def serve(report: Callable[[], Report], *, addresses: Iterable[str], port: int) -> None:
     """Answer on `port` of all `addresses` until cancelled; raise SidecarError if one is taken."""
-    sites = [partial(web.TCPSite, host=host, port=port) for host in dict.fromkeys(addresses)]
+    listeners = {
+        f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}": partial(
+            listen_on, host, port
+        )
+        for host in addresses
+    }
     hint = "free that port, or change HA_HTTP_PORT or HA_HTTP_LISTEN"
-    async with listening(monitoring_app(report), sites, hint=hint):
+    async with listening(monitoring_app(report), listeners, lifetime=LIFETIME, hint=hint):
         await asyncio.Event().wait()
+
+
+class Recent:
+    """Something that costs time to make, and is made at most once in `KEPT` seconds."""
+
+    def __init__(self, make: Callable[[], bytes]) -> None:
+        self._make = make
+        self._made = b""
+        self._until = float("-inf")
+
+    def __call__(self) -> bytes:
+        """Return what was made just now, or a moment ago."""
+        now = time.monotonic()
+        if now >= self._until:
+            self._made = self._make()
+            self._until = now + KEPT
+        return self._made

@@ -12,7 +12,8 @@ from aiohttp import web
 
 from sidecar.core.report import Report
 from sidecar.errors import RefusedError, SidecarError
-from sidecar.web.server import listening, make_app, ready_response, status_response
+from sidecar.host.door import listen_at
+from sidecar.web.server import listening, make_app, ready_response, status_response, status_text
 
 
 class Actions(Protocol):
@@ -53,7 +54,7 @@ def control_app(report: Callable[[], Report], actions: Actions) -> web.Applicati
         return ready_response(report())
 
     async def status(_request: web.Request) -> web.Response:
-        return status_response(report())
+        return status_response(status_text(report()).encode())
 
     async def sync(request: web.Request) -> web.Response:
         given = await _given(request, dry_run=bool)
@@ -94,8 +95,10 @@ async def serve(report: Callable[[], Report], actions: Actions, *, socket: Path)
     Who may write to the socket may give orders: its directory must be open to root only.
     """
     hint = f"{socket.parent} must be there and writable"
-    site = partial(web.UnixSite, path=str(socket))
-    async with listening(control_app(report, actions), [site], hint=hint):
+    listeners = {str(socket): partial(listen_at, socket)}
+    app = control_app(report, actions)
+    # No lifetime: an order takes the time that it needs.
+    async with listening(app, listeners, lifetime=None, hint=hint):
         await asyncio.Event().wait()
 
 
@@ -110,7 +113,8 @@ async def _given(request: web.Request, **kinds: type) -> dict[str, Any]:
     return given
 
 
-async def _perform(action: Callable[[], Awaitable[str]], _request: web.Request) -> web.Response:
+async def _perform(action: Callable[[], Awaitable[str]], request: web.Request) -> web.Response:
+    await request.read()  # what is not read would reset the connection, and lose the answer
     try:
         return web.json_response({"message": await action()})
     except RefusedError as error:

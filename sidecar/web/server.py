@@ -1,9 +1,12 @@
-"""How both HTTP servers listen, and the answers that both give."""
+"""How both HTTP servers listen, and the answers that both give.
+
+A connection is good for one request: then all that one may cost is a place for some seconds.
+"""
 
 import json
-import os
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
+from socket import socket
 from typing import Final
 
 from aiohttp import web
@@ -11,8 +14,10 @@ from aiohttp import web
 from sidecar.core.present import ineligible_because, summary, to_json
 from sidecar.core.report import Report
 from sidecar.errors import SidecarError
+from sidecar.host.door import Door
 
-MakeSite = Callable[[web.AppRunner], web.BaseSite]
+ROOM: Final = 256
+"""Connections that may be open on one address."""
 
 _MAX_BODY: Final = 32 * 1024
 """Bytes of what an order is given: the longest path, every character escaped."""
@@ -31,33 +36,50 @@ def make_app(routes: Iterable[web.AbstractRouteDef]) -> web.Application:
 
 @asynccontextmanager
 async def listening(
-    app: web.Application, sites: Iterable[MakeSite], *, hint: str
+    app: web.Application,
+    listeners: Mapping[str, Callable[[], socket]],
+    *,
+    lifetime: float | None,
+    hint: str,
 ) -> AsyncIterator[None]:
-    """Answer requests on all `sites` for as long as the context lasts.
+    """Answer requests on sockets, given by their names, for as long as the context lasts.
 
-    Raise SidecarError, with the address and `hint`, if one of them cannot be listened on.
+    A connection is cut after `lifetime` seconds. Raise SidecarError, with the name and `hint`, if
+    an address cannot be had.
     """
     runner = web.AppRunner(
         app,
         access_log=None,
         max_line_size=_MAX_LINE,
         max_field_size=_MAX_LINE,
-        keepalive_timeout=30,
+        lingering_time=0,
         shutdown_timeout=_SHUTDOWN_SECONDS,
     )
     await runner.setup()
+    assert runner.server is not None
+    doors = []
     try:
-        for make_site in sites:
-            await _start(make_site(runner), hint)
+        for name, listen in listeners.items():
+            try:
+                listener = listen()
+            except OSError as error:
+                raise SidecarError(f"cannot listen on {name}: {error.strerror}", hint) from error
+            doors.append(Door(listener, runner.server, name=name, room=ROOM, lifetime=lifetime))
         yield
     finally:
+        for door in doors:
+            door.close()
         await runner.cleanup()
 
 
-def status_response(report: Report) -> web.Response:
-    """Return the answer to `/api/v1/status`, laid out for people too."""
-    text = json.dumps(to_json(report), indent=2) + "\n"
-    return web.Response(text=text, content_type="application/json")
+def status_text(report: Report) -> str:
+    """Return the JSON of `/api/v1/status`, laid out for people too."""
+    return json.dumps(to_json(report), indent=2) + "\n"
+
+
+def status_response(text: bytes) -> web.Response:
+    """Return the answer to `/api/v1/status`: what `status_text` made."""
+    return web.Response(body=text, content_type="application/json", charset="utf-8")
 
 
 def ready_response(report: Report) -> web.Response:
@@ -67,16 +89,8 @@ def ready_response(report: Report) -> web.Response:
     return web.Response(text=f"{summary(report.node)}\n")
 
 
-async def _start(site: web.BaseSite, hint: str) -> None:
-    try:
-        await site.start()
-    except OSError as error:
-        # asyncio puts its own sentence around the system's, where there is a system's.
-        number = error.errno or 0
-        cause = os.strerror(number) if number > 0 else error.strerror or error
-        raise SidecarError(f"cannot listen on {site.name}: {cause}", hint) from error
-
-
 async def _harden(_request: web.Request, response: web.StreamResponse) -> None:
     response.headers["Cache-Control"] = "no-store"
     response.headers["X-Content-Type-Options"] = "nosniff"
+    response.headers["Connection"] = "close"
+    response.force_close()

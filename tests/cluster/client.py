@@ -135,6 +135,41 @@ class Load:
             self._requests.append(Request(start=start, end=end, node=node, error=error))
 
 
+class Flood:
+    """A crowd of connections from one container, from `with` to the end of its block."""
+
+    def __init__(self, container: str, kind: str, count: int, address: str, port: int) -> None:
+        self._command = [
+            *("docker", "exec", "--interactive", container),
+            *("python3", "/cluster/flood.py", kind, str(count), address, str(port)),
+        ]
+        self.opened = 0
+        """Connections that came about until now."""
+        self.answered = 0
+        """Answers, to a flood that asks."""
+
+    def __enter__(self) -> Self:
+        self._process = subprocess.Popen(
+            self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        self._reader = threading.Thread(target=self._read, name="flood", daemon=True)
+        self._reader.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.close()
+        self._process.wait(timeout=60)
+        self._reader.join(timeout=10)
+        self._process.stdout.close()
+
+    def _read(self) -> None:
+        assert self._process.stdout is not None
+        for line in self._process.stdout:
+            self.opened, self.answered = json.loads(line)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Client:
     """A container beside the hosts."""
@@ -164,3 +199,7 @@ class Client:
         finally:
             process.kill()
             process.wait()
+
+    def flood(self, kind: str, count: int, address: str, port: int = 9165) -> Flood:
+        """Return a crowd of `count` connections, of a kind of flood.py."""
+        return Flood(self.container, kind, count, address, port)

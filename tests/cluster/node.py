@@ -34,6 +34,12 @@ for directory in /proc/[0-9]*; do
 done
 """
 
+# The HTTP server may show what was true a second ago; the control socket never does.
+_ASK_STATUS: Final = (
+    r"printf 'GET /api/v1/status HTTP/1.0\r\n\r\n' | "
+    "socat -t 2 -T 2 - UNIX-CONNECT:/run/ha/control.sock | tr -d '\\r'"
+)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Process:
@@ -184,8 +190,9 @@ class Node:
         return self.host.run("curl", "--silent", "--show-error", "--max-time", "2", url)
 
     def status(self) -> dict[str, Any]:
-        """Return the node's report; what `ha status --json` prints."""
-        report: dict[str, Any] = json.loads(self.get("/api/v1/status"))
+        """Return the node's report as it is now; what `ha status --json` prints."""
+        answer = run(self.name, "sh", "-c", _ASK_STATUS).stdout
+        report: dict[str, Any] = json.loads(answer.partition("\n\n")[2])
         return report
 
     def sync(self) -> dict[str, Any]:

@@ -167,6 +167,10 @@ def test_a_broken_configuration_leaves_nobody_to_serve_when_the_peer_is_down(
     start: Start,
 ) -> None:
     pair = start(Plan(files={"nginx.conf": BROKEN}))
+    pair.b.put("conf.d/other.conf", "# only here\n")
+    (peer,) = until("they are linked", lambda: pair.a.sync()["peers"], within=30)
+    assert (pair.a.sync()["head"], peer["in_sync"]) == (None, None)
+    assert not any("ha_in_sync" in name for name in pair.a.metrics())
     pair.b.kill()
     until("it says why", pair.a.problems, lambda codes: NGINX_CONFIG in codes, within=30)
     status = pair.a.status()

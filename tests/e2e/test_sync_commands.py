@@ -7,6 +7,7 @@ import pytest
 from tests.cluster.cluster import Cluster
 from tests.cluster.folder import Folder, Tree
 from tests.cluster.node import Node
+from tests.cluster.wait import until
 from tests.e2e import sites
 
 OWN: Final = "conf.d/told.conf"
@@ -77,6 +78,42 @@ def test_diff_shows_the_lines_of_a_snapshot_and_of_what_is_not_accepted(
     sites.wait_reason(pair.a, "brokn")
     assert "+server { brokn; }" in pair.a.ha("diff").stdout
     pair.a.folder.write(OWN, sites.site("own.test", "two"))
+
+
+SECRETS: Final = """
+umask 077
+mkdir -p acme/accounts/it
+echo '{"kty": "EC", "d": "hunter2"}' >acme/jwk
+echo '{"body": {"contact": ["hunter2"]}}' >acme/accounts/it/regr.json
+openssl genpkey -algorithm ed25519 -outform DER -out acme/der
+openssl genpkey -algorithm ed25519 | sed -e 1d -e '$d' >acme/base64
+printf 'user:%s\\n' "$(openssl passwd -apr1 hunter2)" >acme/users
+cat >conf.d/hidden.conf <<EOF
+server {
+    listen 80;
+    server_name hidden.test;
+    auth_basic_user_file acme/users;
+    proxy_set_header Authorization "Basic dXNlcjpodW50ZXIyCg==";
+    location / { proxy_pass http://127.0.0.1:1; } # as http://user:hunter2@127.0.0.1:1
+}
+EOF
+"""
+
+
+def test_diff_shows_nothing_secret(synced: Cluster) -> None:
+    before = head(synced.a)
+    try:
+        synced.a.folder.sh(SECRETS)
+        until("it is accepted", lambda: synced.a.folder.has("acme") and head(synced.a) != before)
+        synced.wait_in_sync()
+        shown = synced.b.ha("diff", before, "head").stdout
+    finally:
+        synced.a.folder.remove("acme", "conf.d/hidden.conf")
+        synced.wait_in_sync()
+    assert shown.count("not shown: secret") == 5
+    assert "auth_basic_user_file acme/users;" in shown
+    assert "Authorization (secret);" in shown
+    assert not any(word in shown for word in ("hunter2", "dXNlcjpo", "$apr1$", "MC4CAQAw"))
 
 
 def test_an_export_is_the_tree_that_was_served(edited: tuple[Cluster, str, str]) -> None:

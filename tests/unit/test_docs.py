@@ -79,6 +79,13 @@ def test_the_readme_has_every_metric_with_its_labels() -> None:
     assert tables("metric | means") == set(exported_metrics())
 
 
+def test_the_alert_rules_ask_for_metrics_and_problems_that_exist() -> None:
+    rules = (ROOT / "config/prometheus/rules.yaml").read_text(encoding="utf-8")
+    asked = set(re.findall(r"\b(ha_\w+|keepalived_\w+|nginx_\w+)\{", rules))
+    assert asked <= {metric.partition("{")[0] for metric in exported_metrics()}
+    assert {"ha_vip_held", "ha_eligible"} < asked
+
+
 def test_the_readme_has_every_problem() -> None:
     assert table("code | means | do").keys() == set(problem_codes())
 

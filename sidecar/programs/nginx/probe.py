@@ -10,6 +10,7 @@ from typing import Final
 
 from sidecar.core.nginx import parse_stub_status
 from sidecar.core.report import StubStatus
+from sidecar.host.descriptors import NONE_LEFT
 from sidecar.programs.nginx import workers
 from sidecar.programs.nginx.listeners import Listener, listeners, sockets
 
@@ -54,7 +55,10 @@ class Probe:
         return self._answered.target if self._answered is not None else ""
 
     async def ask(self, master: int, *, timeout: float = 1.0) -> Answer:
-        """Return within `timeout` seconds whether the nginx with this master answers."""
+        """Return within `timeout` seconds whether the nginx with this master answers.
+
+        Raise OSError where we lack what it takes to ask.
+        """
         if self._status.is_socket():
             return await self._ask_status(timeout)
         return Answer(error=await self._ask_listeners(master, timeout))
@@ -67,6 +71,8 @@ class Probe:
         except TimeoutError:
             return Answer(error=f"no answer on its status socket within {timeout:g} s")
         except OSError as error:
+            if error.errno in NONE_LEFT:
+                raise
             return Answer(error=f"cannot connect to its status socket: {error.strerror}")
         # Anything else, for instance nothing because all connections are in use, is an answer too.
         with suppress(ValueError):
@@ -112,10 +118,13 @@ async def _first(candidates: Iterable[Listener], timeout: float) -> Listener | N
 
 async def _answering(listener: Listener) -> Listener | None:
     """Return the listener if it reacts to a connection that ends before it says anything."""
-    with suppress(OSError):
+    try:
         await _talk(listener.family, (listener.host, listener.port), b"")
-        return listener
-    return None
+    except OSError as error:
+        if error.errno in NONE_LEFT:
+            raise
+        return None
+    return listener
 
 
 async def _talk(

@@ -133,9 +133,9 @@ KEY = b"-----BEGIN EC PRIVATE KEY-----\nabc\n-----END EC PRIVATE KEY-----\n"
 @pytest.mark.parametrize(
     ("old", "new", "line"),
     [
-        (KEY, b"", "a: holds a private key, its lines are not shown"),
-        (b"", KEY, "a: holds a private key, its lines are not shown"),
-        (KEY * 2000, b"\0", "a: holds a private key, its lines are not shown"),
+        (KEY, b"", "a: not shown: secret (a private key), 64 -> 0 bytes"),
+        (b"", KEY, "a: not shown: secret (a private key), 0 -> 64 bytes"),
+        (KEY * 2000, b"\0", "a: not shown: secret (a private key), 128000 -> 1 bytes"),
         (b"x", b"y" * (MAX_DIFF + 1), "a: 1 -> 65537 bytes, too large to be shown"),
         (b"\0", b"ab", "a: 1 -> 2 bytes, not text"),
         (b"ab", b"\xff", "a: 2 -> 1 bytes, not text"),
@@ -143,3 +143,14 @@ KEY = b"-----BEGIN EC PRIVATE KEY-----\nabc\n-----END EC PRIVATE KEY-----\n"
 )
 def test_what_cannot_be_shown_is_told(old: bytes, new: bytes, line: str) -> None:
     assert compare("a", old, new) == (line,)
+
+
+def test_what_is_secret_by_its_name_is_not_shown() -> None:
+    assert compare(f"{ROOT}/accounts/x/regr.json", b"{}", b"", [ROOT]) == (
+        "accounts/x/regr.json: not shown: secret (by its directory), 2 -> 0 bytes",
+    )
+
+
+def test_a_secret_in_a_line_is_not_shown() -> None:
+    lines = compare("a", b"password one\n", b"password two\n")
+    assert lines[3:] == ("-password (secret)", "+password (secret)")

@@ -454,3 +454,14 @@ async def test_a_rollback_never_touches_what_is_left_out_now(
     backup.write_text("edited")
     await node.orders.rollback("head")
     assert backup.read_text() == "edited"
+
+
+def test_two_nodes_without_a_snapshot_are_not_in_sync(node: Node) -> None:
+    stands = [(None, None, None), (None, "a", False), ("a", None, False), ("a", "a", True)]
+    for mine, theirs, in_sync in stands:
+        node.engine.see({PEER: theirs})
+        (peer,) = node.engine._peers.report(mine)
+        assert peer.in_sync is in_sync
+    node.engine.see({})
+    (peer,) = node.engine._peers.report(None)
+    assert peer.in_sync is None

@@ -76,13 +76,33 @@ async def test_answers_are_not_kept_nor_guessed_at() -> None:
 
 
 @pytest.mark.parametrize(
-    ("address", "cause"), [("127.0.0.1", "Address already in use"), ("192.0.2.1", "could not bind")]
+    ("address", "cause"), [("127.0.0.1", "Address already in use"), ("192.0.2.1", "Cannot assign")]
 )
 async def test_an_address_that_cannot_be_had_is_named(address: str, cause: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
         with pytest.raises(SidecarError, match=rf"{address}:{port}.*{cause}"):
             await serve(lambda: FULL, addresses=[address], port=port)
+
+
+async def test_those_who_ask_at_once_get_the_same_bytes() -> None:
+    made = 0
+
+    def report() -> Report:
+        nonlocal made
+        made += 1
+        return FULL
+
+    async with TestClient(TestServer(monitoring_app(report))) as client:
+        for path in ("/metrics", "/api/v1/status"):
+            made = 0
+            answers = [await (await client.get(path)).read() for _ in range(5)]
+            assert (made, len(set(answers))) == (1, 1)
+
+
+async def test_a_connection_is_good_for_one_request() -> None:
+    async with TestClient(TestServer(monitoring_app(lambda: FULL))) as client:
+        assert (await client.get("/healthz")).headers["Connection"] == "close"
 
 
 async def test_it_listens_on_every_address_until_cancelled() -> None:
