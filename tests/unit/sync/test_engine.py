@@ -69,6 +69,9 @@ class Transfer:
         self.offer: Snapshot
         self.flowing = asyncio.Event()
         self.flowing.set()
+        self.has = b"new"
+        """The one content that the peer has."""
+        self.asked = 0
 
     async def fetch_manifests(
         self, _peer: Address, _ids: Collection[str] | None = None
@@ -80,6 +83,9 @@ class Transfer:
         return frozenset({self._history.add(self.offer)})
 
     async def fetch_objects(self, _peer: Address, sizes: Mapping[str, int]) -> frozenset[str]:
+        self.asked += 1
+        if sizes:
+            self._history.put(self.has)
         return frozenset(sizes)
 
     async def close(self) -> None:
@@ -465,3 +471,43 @@ def test_two_nodes_without_a_snapshot_are_not_in_sync(node: Node) -> None:
     node.engine.see({})
     (peer,) = node.engine._peers.report(None)
     assert peer.in_sync is None
+
+
+class TestPast:
+    """What is missing of the snapshots that are kept."""
+
+    @pytest.fixture
+    async def lost(self, node: Node) -> str:
+        """An earlier snapshot whose one file is not here, while a peer is linked."""
+        await node.engine._pass()
+        first = node.engine.head
+        assert first is not None
+        node.site.write_text("later")
+        await node.engine._pass()
+        node.engine.see({PEER: node.engine.head})
+        (entry,) = node.history.get(first).tree.values()
+        (node.history.directory / "objects" / entry.digest).unlink()
+        return first
+
+    async def test_it_is_brought_when_there_is_nothing_else_to_do(
+        self, node: Node, lost: str
+    ) -> None:
+        node.transfer.has = b"old"
+        await node.engine._pulls.fill(node.engine._kept())
+        assert node.history.complete(lost) is not None
+
+    async def test_a_peer_that_has_it_not_is_not_asked_at_once_again(
+        self, node: Node, lost: str
+    ) -> None:
+        for _ in range(2):
+            await node.engine._pulls.fill(node.engine._kept())
+        assert node.transfer.asked == 1
+        assert node.history.complete(lost) is None
+
+    async def test_a_command_brings_it_first_or_is_refused(self, node: Node, lost: str) -> None:
+        with pytest.raises(RefusedError, match="no linked node has them"):
+            await node.orders.rollback(lost)
+        assert node.site.read_text() == "later"
+        node.transfer.has = b"old"
+        await node.orders.rollback(lost)
+        assert node.site.read_text() == "old"
