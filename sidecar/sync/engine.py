@@ -149,8 +149,9 @@ class Engine:
             self._peers.forgive()
             self._drafts.forgive()
             await asyncio.to_thread(self._decisions.forgive)
+        coming, begun = self._pulls.of_heads, self._pulls.begun
         await self._pass_now()
-        if self._pulls.of_heads:
+        if coming or self._pulls.begun != begun:  # though it may have ended during the pass
             await self._pulls.wait()
             await self._pass_now()
 

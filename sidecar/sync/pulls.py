@@ -66,10 +66,13 @@ class Pulls:
         """Monotonic time from which a peer is asked once more for a snapshot of the past."""
         self.of_heads: Mapping[str, str] = {}
         """What is being pulled, by peer."""
+        self.begun = 0
+        """How many pulls of heads have begun."""
 
     def begin(self, node: str, head: str) -> None:
         """Begin to pull a peer's head; there is no pull of one under way with that peer."""
         self._give_way()
+        self.begun += 1
         self.of_heads = {**self.of_heads, node: head}
         self._heads[node] = asyncio.create_task(self._pull(node, head), name=f"pull from {node}")
 

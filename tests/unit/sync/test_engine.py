@@ -124,11 +124,13 @@ class Node:
 
     async def passes(self) -> float | None:
         """Make passes until no pull is under way; return what the last one says."""
+        pulls = self.engine._pulls
         while True:
+            await pulls.wait()
+            before = pulls.begun
             pause = await self.engine._pass()
-            if not self.engine._pulls.of_heads:
+            if pulls.begun == before:
                 return pause
-            await self.engine._pulls.wait()
 
     def tree(self) -> set[str]:
         """The names in the head."""
