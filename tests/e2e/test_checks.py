@@ -143,7 +143,7 @@ def test_a_node_with_a_broken_configuration_stays_up_and_says_why(
 def test_without_another_node_the_last_good_configuration_is_served_and_the_broken_one_kept(
     start: Start, client: Client
 ) -> None:
-    pair = start(Plan())
+    pair = start(Plan(files={"conf.d/base.conf": sites.site("base.test", "base")}))
     pair.wait_well(within=30)
     pair.wait_in_sync()
     good = pair.a.read("nginx.conf")
