@@ -63,9 +63,7 @@ demo-down: $(VENV)/stamp ## stop what `make demo` left running
 
 .PHONY: test
 test: ## all checks: lint, unit, integration, e2e, hosts
-	@$(MAKE) lint
-	@$(MAKE) unit
-	@$(MAKE) integration
+	@$(MAKE) --jobs=2 --output-sync=target lint unit integration
 	@$(MAKE) e2e
 	@$(MAKE) hosts
 
