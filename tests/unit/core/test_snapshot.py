@@ -287,6 +287,28 @@ def test_an_entry_that_is_wrong_is_refused(entry: object) -> None:
         decode(text)
 
 
+@pytest.mark.parametrize(
+    "entry",
+    [
+        Entry(kind=Kind.FILE, digest="F" * 64, mode=0o644),
+        Entry(kind=Kind.FILE, digest="0" * 64, mode=0o644, size=-1),
+        Entry(kind=Kind.FILE, digest="0" * 64, mode=0o4755),
+        Entry(kind=Kind.FILE, digest="0" * 64, mode=0o644, target="x"),
+        Entry(kind=Kind.DIRECTORY, mode=0o755, size=1),
+        Entry(kind=Kind.LINK, target=""),
+        Entry(kind=Kind.LINK, target="x", mode=0o777),
+    ],
+)
+def test_an_entry_that_is_wrong_is_not_kept_either(entry: Entry) -> None:
+    with pytest.raises(ValueError, match=ROOT):
+        check(snapshot({"a": entry}))
+
+
+def test_a_header_that_is_nested_too_deep_is_refused() -> None:
+    with pytest.raises(ValueError, match="too deep"):
+        decode_header(b"[" * (MAX_HEADER - 1) + b"\n")
+
+
 def test_an_entry_that_is_right_is_taken() -> None:
     decode(text_with({f"{ROOT}/a": FILE, f"{ROOT}/b": FILE, f"{ROOT}/c": LINK}))
 
