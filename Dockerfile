@@ -1,5 +1,6 @@
-# base: Debian's packages that run · build: the Python environment · code: ours ·
-# test: kiss-ha:test · rootfs: what is left of base without what nothing needs · last: the image
+# base: Debian's packages that run · build: the Python environment · native: what is in C ·
+# code: ours · test: kiss-ha:test · rootfs: what is left of base without what nothing needs ·
+# last: the image
 
 FROM debian:trixie-slim AS base
 # hadolint ignore=DL3008 # Debian's security updates replace versions; the suite is the pin
@@ -8,7 +9,17 @@ RUN apt-get update \
         ca-certificates \
         iproute2 \
         keepalived \
+        libnginx-mod-http-brotli-filter \
+        libnginx-mod-http-brotli-static \
+        libnginx-mod-http-geoip2 \
+        libnginx-mod-http-headers-more-filter \
+        libnginx-mod-http-js \
+        libnginx-mod-http-ndk \
+        libnginx-mod-http-set-misc \
+        libnginx-mod-mail \
         libnginx-mod-stream \
+        libnginx-mod-stream-geoip2 \
+        libnginx-mod-stream-js \
         nginx \
         openssh-client \
         openssh-server \
@@ -18,13 +29,20 @@ RUN apt-get update \
         tini \
         tzdata \
         util-linux \
-    && apt-get clean && rm -rf /var/lib/apt/lists/* /etc/nginx/* /etc/ssh/ssh_host_* \
-    # `access_log` and `error_log` of usual configurations go where the container's log is.
+    && apt-get clean && rm -rf /var/lib/apt/lists/* /etc/ssh/ssh_host_* \
+    # Read where the user's folder lacks them: mime.types, fastcgi_params, snippets/ …
+    && rm -rf /etc/nginx/nginx.conf /etc/nginx/*.d /etc/nginx/modules-* /etc/nginx/sites-* \
+    && mkdir -p /opt/kiss-ha /usr/share/kiss-ha/nginx /var/lib/ha \
+    && mv /etc/nginx/* /usr/share/kiss-ha/nginx \
+    # `access_log` and `error_log` of usual configurations go where the container's log is, caches
+    # where can be written.
     && ln -sf /dev/stdout /var/log/nginx/access.log \
     && ln -sf /dev/stderr /var/log/nginx/error.log \
-    # The user of the official image's nginx.conf.
-    && useradd --system --no-create-home --shell /usr/sbin/nologin nginx \
-    && mkdir -p /opt/kiss-ha /var/lib/ha
+    && rm -rf /var/cache/nginx && ln -s /tmp/nginx-cache /var/cache/nginx \
+    # The users of other images' and distributions' nginx.conf.
+    && for user in nginx http abc; do \
+        useradd --system --no-create-home --shell /usr/sbin/nologin "$user" || exit; \
+    done
 # The project counts on rsync >= 3.5.0; in trixie only the security suite has it.
 RUN version=$(dpkg-query --show --showformat='${Version}' rsync) \
     && if dpkg --compare-versions "$version" lt 3.5.0; then \
@@ -52,7 +70,17 @@ RUN --mount=type=secret,id=ca \
     && find /opt/kiss-ha/venv -name '*.so' -exec strip --strip-unneeded {} +
 
 
+FROM debian:trixie-slim AS native
+# hadolint ignore=DL3008 # as above
+RUN apt-get update \
+    && apt-get install --yes --no-install-recommends gcc libc6-dev \
+    && apt-get clean && rm -rf /var/lib/apt/lists/*
+COPY native /native
+RUN gcc -O2 -Wall -Wextra -Werror -shared -fPIC -s -o /nginx_on_read_only.so /native/nginx_on_read_only.c
+
+
 FROM base AS code
+COPY --from=native /nginx_on_read_only.so /usr/lib/kiss-ha/
 COPY sidecar /opt/kiss-ha/sidecar
 COPY config /opt/kiss-ha/config
 RUN python3 -m compileall -q --invalidation-mode unchecked-hash /opt/kiss-ha/sidecar \
@@ -62,7 +90,9 @@ RUN python3 -m compileall -q --invalidation-mode unchecked-hash /opt/kiss-ha/sid
     && chmod 755 /usr/local/bin/ha \
     # keepalived would add this entry itself, and the disk is read-only.
     && mkdir /etc/iproute2 \
-    && printf '18\tkeepalived\n' >/etc/iproute2/rt_addrprotos
+    && printf '18\tkeepalived\n' >/etc/iproute2/rt_addrprotos \
+    # Also for who types `nginx -t` in the container.
+    && mv /usr/lib/kiss-ha/nginx /usr/local/sbin/
 
 
 FROM build AS test
@@ -91,6 +121,7 @@ RUN --mount=type=secret,id=ca \
 COPY --from=code /etc/iproute2 /etc/iproute2
 COPY --from=code /usr/lib/kiss-ha /usr/lib/kiss-ha
 COPY --from=code /usr/local/bin/ha /usr/local/bin/ha
+COPY --from=code /usr/local/sbin/nginx /usr/local/sbin/nginx
 COPY --from=code /opt/kiss-ha/config /opt/kiss-ha/config
 COPY --from=code /opt/kiss-ha/sidecar /opt/kiss-ha/sidecar
 ENV PATH=/opt/kiss-ha/dev/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
@@ -116,7 +147,7 @@ RUN dpkg --purge --force-depends --force-remove-essential --force-remove-protect
         /usr/lib/python3.13/test /usr/lib/python3.13/pydoc_data /usr/lib/python3.13/_pyrepl \
         /usr/share/bash-completion /usr/share/bug /usr/share/info /usr/share/lintian \
         /usr/share/locale /usr/share/man /usr/share/misc/pci.ids /usr/share/snmp /usr/share/vim \
-        /usr/share/zsh /var/cache/* /var/lib/dpkg/info /var/lib/dpkg/status-old /var/lib/systemd \
+        /usr/share/zsh /var/cache/[!n]* /var/lib/dpkg/info /var/lib/dpkg/status-old /var/lib/systemd \
         /var/log/apt /var/log/dpkg.log /run/* /tmp/* \
     && find /usr/share/doc -type f ! -name copyright -delete \
     && find /usr/share/doc -type d -empty -delete
@@ -136,6 +167,7 @@ COPY --from=build /opt/kiss-ha/venv /opt/kiss-ha/venv
 COPY --from=code /etc/iproute2 /etc/iproute2
 COPY --from=code /usr/lib/kiss-ha /usr/lib/kiss-ha
 COPY --from=code /usr/local/bin/ha /usr/local/bin/ha
+COPY --from=code /usr/local/sbin/nginx /usr/local/sbin/nginx
 COPY --from=code /opt/kiss-ha/config /opt/kiss-ha/config
 COPY --from=code /opt/kiss-ha/sidecar /opt/kiss-ha/sidecar
 ENV PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \

@@ -1,13 +1,17 @@
 """`ha check`: everything that can be known before anything starts."""
 
 import asyncio
+import socket
 from collections.abc import Iterator
+from contextlib import suppress
 
+from sidecar.core.listens import listens
 from sidecar.core.nginx import advice, problems
 from sidecar.core.report import Severity
 from sidecar.errors import ExitCode, ProgramError
 from sidecar.host.paths import Paths
 from sidecar.programs import nginx
+from sidecar.programs.nginx.ports import taken
 from sidecar.settings.describe import describe
 from sidecar.settings.load import Loaded
 from sidecar.startup import host_problems
@@ -49,3 +53,15 @@ def _nginx(loaded: Loaded) -> Iterator[tuple[Severity, str]]:
         vips=[vip.ip for vip in settings.vips],
     ):
         yield problem.severity, f"{problem.message}\n    {problem.hint}".rstrip()
+    if paths.control_socket.exists() or not _answers(settings.http_port):
+        for listen, holder in taken(listens(dump)):
+            whose = f"{holder} of this container" if holder else "another program on this host"
+            hint = f"on the host, `ss -{'u' if listen.udp else 't'}lnp` names it"
+            yield Severity.ERROR, f"{whose} has {listen}, so nginx cannot\n    {hint}"
+
+
+def _answers(port: int) -> bool:
+    """Tell whether a node runs on this host, in a container that this one cannot look into."""
+    with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+        return True
+    return False

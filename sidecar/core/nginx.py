@@ -20,27 +20,86 @@ _STUB_STATUS: Final = re.compile(
     r"Reading: (\d+) Writing: (\d+) Waiting: (\d+)\s*"
 )
 
+_SET_MISC: Final = (
+    r"set_(?:un)?escape_uri|set_(?:de|en)code_\w+|set_quote_\w+|set_formatted_\w+"
+    r"|set_(?:secure_)?random\w*|set_if_empty|set_md5|set_sha1|set_hmac_\w+"
+    r"|set_hashed_upstream|set_rotate|set_local_today|set_base32_\w+"
+)
+
+_MODULES: Final = (
+    (r"stream", "ngx_stream_module.so"),
+    (r"mail", "ngx_mail_module.so"),
+    (r"more_(?:set|clear)_\w+", "ngx_http_headers_more_filter_module.so"),
+    (r"brotli_static", "ngx_http_brotli_static_module.so"),
+    (r"brotli\w*", "ngx_http_brotli_filter_module.so"),
+    (r"geoip2\w*", "ngx_http_geoip2_module.so"),
+    (r"js_\w+", "ngx_http_js_module.so"),
+    (_SET_MISC, "ndk_http_module.so` and `load_module modules/ngx_http_set_misc_module.so"),
+)
+"""What modules the image has, and the directives that need them."""
+
+_ELSEWHERE: Final = (
+    r"\w+_by_lua\w*|lua_\w+|modsecurity\w*|perl\w*|xslt_\w+|rtmp|nchan_\w+|image_filter\w*"
+    r"|geoip_\w+|vhost_traffic_status\w*|fancyindex\w*|pagespeed|auth_pam\w*|subs_filter\w*"
+    r"|acme_\w+|zstd\w*|push_stream\w*|upload_\w+|echo"
+)
+"""Directives of usual modules that the image does not have."""
+
+_BYTE_ORDER_MARK: Final = "save the file without a byte order mark (as UTF-8, not UTF-8 with BOM)"
+
+_NOT_THERE: Final = "put it into the nginx folder, or mount its directory in the container"
+
 _ADVICE: Final = (
-    (r"getpwnam\(", "write `user www-data;` or `user nginx;`: the image has no other for it"),
-    (r"bind\(\) .*\(98: ", "another process on this host holds that port: `ss -ltnp` names it"),
+    (r"getpwnam\(", "write `user www-data;`: the image has www-data, nginx, nobody, http and abc"),
+    (r"getgrnam\(", "leave the group out: `user www-data;`"),
+    (
+        r"bind\(\) .*\(98: ",
+        "another program on this host holds that port: on the host, `ss -tulnp` names it",
+    ),
     (
         r"bind\(\) .*\(99: ",
         "listen on all addresses (`listen 80;`): a VIP is only there while this node is MASTER",
     ),
     (r"bind\(\) .*\(13: ", "the container needs cap_add: NET_BIND_SERVICE"),
     (r"socket\(\) .*\(97: ", "this host has no IPv6: leave the `listen [::]` lines out"),
+    (r"host not found in resolver", "write the address of a name server: `resolver 192.0.2.53;`"),
     (
         r"host not found in upstream",
         "one name without an address stops all sites: use HA_SITES, or a variable and a `resolver`",
     ),
+    (r'invalid parameter "resolve"', "nginx 1.26 has no `resolve` here: leave it out"),
+    (r"mkdir\(\) ", "cache below /var/cache/nginx, or mount a volume there"),
+    (
+        r'open\(\) ".*(?:log|error|access)[^"]*" failed \((?:2|13|30): ',
+        "log below /var/log/nginx: it comes out of the container's log",
+    ),
     (
         r"\(30: ",
-        "only /run, /tmp, /var/lib/nginx and your volumes can be written; log to /dev/stdout",
+        "only /run, /tmp, /var/lib/nginx, /var/cache/nginx and your volumes can be written",
     ),
+    (r"cannot load certificate|(?:BIO_new_file|fopen)\(.*No such file", _NOT_THERE),
+    (r'open\(\) ".*" failed \(2: ', _NOT_THERE),
     (r"key values mismatch", "certificate and key are not a pair: copy both again"),
     (r'"daemon" directive is duplicate', "remove `daemon` from your files: kiss-ha sets it"),
-    (r"dlopen\(", "the image has the stream module only; remove the other `load_module` lines"),
+    (r"duplicate default server", "two sites have `default_server` on one address: keep one"),
+    (r"is already loaded", "two `load_module` lines name it: remove one"),
+    (r"specified too late", "move the line to the top of nginx.conf, above `events`"),
+    (r"dlopen\(", "the image has no such module: remove the line, or what needs it"),
+    (r"is not binary compatible|version \d+ instead of \d+", "name a module of the image"),
+    (
+        r'unknown "connection_upgrade" variable',
+        "add to http: map $http_upgrade $connection_upgrade { default upgrade; '' close; }",
+    ),
+    (r'unknown ".*" variable', "a typing mistake, or what sets it (map, module) is missing"),
+    (r'unknown directive "\ufeff', _BYTE_ORDER_MARK),
+    (r'unknown directive "ssl"', "write `listen 443 ssl;` instead of `ssl on;`"),
+    *(
+        (rf'unknown directive "(?:{names})"', f"add at the top: `load_module modules/{module};`")
+        for names, module in _MODULES
+    ),
+    (rf'unknown directive "(?:{_ELSEWHERE})"', "the image has no module for it: remove the line"),
 )
+"""The first pattern that a complaint matches says what to do."""
 
 
 def emergency(line: str) -> str:

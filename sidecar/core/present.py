@@ -1,6 +1,7 @@
 """The report for its readers: JSON for programs, text for people."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 from sidecar.core.change import name
@@ -56,7 +57,7 @@ def status_text(report: Report, *, color: bool) -> str:
         table("NODE ROLE VIPS ELIGIBLE LINK", _nodes(report), color=color),
         f"Election: {report.why}" if report.why else "",
         table("VIP HERE LEASED", map(_vip, report.vips), color=color),
-        table("CHECK RESULT KIND SAYS", map(_check, report.checks), color=color),
+        table("CHECK RESULT KIND SAYS", _checks(report), color=color),
         table("PROCESS STATE PID RESTARTS FOR SAYS", processes, color=color),
         _sync(report.sync, now, color=color) if report.sync is not None else "",
         _problems(report.problems, color=color),
@@ -141,6 +142,14 @@ def _vip(vip: VipReport) -> Row:
         return (Cell(vip.address), Cell("no"), NOTHING)
     leased = Cell("yes", Colour.GOOD) if vip.leased else Cell("no", Colour.BAD)
     return (Cell(vip.address), Cell("yes", Colour.GOOD), leased)
+
+
+def _checks(report: Report) -> Iterator[Row]:
+    """Give a row for each check; what is among the problems is not said twice."""
+    error = report.nginx.config_error
+    for check in report.checks:
+        known = bool(error) and check.message == error
+        yield _check(replace(check, message="see nginx-config") if known else check)
 
 
 def _check(check: CheckReport) -> Row:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from sidecar.core.change import name
+from sidecar.core.nginx import advice
 from sidecar.core.report import NodeState, PeerReport, Problem, Report, Role, ServiceState, Severity
 from sidecar.core.sync import PeerSync, SyncReport
 
@@ -23,7 +24,7 @@ def find(report: Report) -> tuple[Problem, ...]:
         *_split_brain(report),
         *_checks(report),
         *_peers(report),
-        *(_sync(report.sync) if report.sync is not None else ()),
+        *(_sync(report.sync, report.nginx.config_error) if report.sync is not None else ()),
         *_maintenance(report),
         *_parts(report),
     )
@@ -37,7 +38,8 @@ def _processes(report: Report) -> Iterator[Problem]:
                 code="process-down",
                 severity=Severity.ERROR,
                 message=f"{process.name} does not run: {process.error or process.state}",
-                hint=f"it is started again; its words: docker compose logs | grep {process.name}",
+                hint=advice(process.error)
+                or f"it is started again; its words: docker compose logs | grep {process.name}",
             )
 
 
@@ -47,7 +49,8 @@ def _configuration(report: Report) -> Iterator[Problem]:
             code="nginx-config",
             severity=Severity.ERROR,
             message=f"nginx refuses the configuration: {report.nginx.config_error}",
-            hint="correct the file; until then nginx serves what it accepted last, if anything",
+            hint=f"{advice(report.nginx.config_error) or 'correct the file'}; "
+            "until then nginx serves what it accepted last, if anything",
         )
 
 
@@ -81,15 +84,24 @@ def _split_brain(report: Report) -> Iterator[Problem]:
 
 def _checks(report: Report) -> Iterator[Problem]:
     for check in report.checks:
-        if check.up is False:
+        # What nginx-config or process-down has said already is not said twice.
+        if check.up is False and check.message not in _said(report):
             yield Problem(
                 code="check-failed",
                 severity=Severity.ERROR if check.hard else Severity.WARNING,
                 message=f"check {check.name} fails: {check.message}",
-                hint=""
+                hint=advice(check.message)
                 if check.hard
                 else "the VIP goes to a node where it answers; if it fails everywhere, it stays",
             )
+
+
+def _said(report: Report) -> Iterator[str]:
+    if report.nginx.config_error:
+        yield report.nginx.config_error
+    for process in report.processes:
+        if process.state in (ServiceState.BACKOFF, ServiceState.GAVE_UP) and process.error:
+            yield process.error
 
 
 def _peers(report: Report) -> Iterator[Problem]:
@@ -136,9 +148,9 @@ def _disagreement(own: NodeState, peer: PeerReport, state: NodeState) -> Iterato
         )
 
 
-def _sync(sync: SyncReport) -> Iterator[Problem]:
+def _sync(sync: SyncReport, config_error: str) -> Iterator[Problem]:
     if sync.draft_error:
-        yield _refused_draft(sync)
+        yield _refused_draft(sync, config_error)
     for snapshot, reason in sync.rejected.items():
         yield Problem(
             code="sync-rejected",
@@ -157,13 +169,14 @@ def _sync(sync: SyncReport) -> Iterator[Problem]:
     yield from (_failed_pull(peer) for peer in sync.peers if peer.in_sync is False and peer.error)
 
 
-def _refused_draft(sync: SyncReport) -> Problem:
+def _refused_draft(sync: SyncReport, config_error: str) -> Problem:
     some = name(sync.draft[0], sync.paths) if sync.draft else "what was edited here"
     more = f" and {len(sync.draft) - 1} more" if sync.draft[1:] else ""
+    why = "see nginx-config" if sync.draft_error == config_error else sync.draft_error
     return Problem(
         code="sync-draft",
         severity=Severity.WARNING,
-        message=f"not accepted, and only on this node: {some}{more}: {sync.draft_error}",
+        message=f"not accepted, and only on this node: {some}{more}: {why}",
         hint="correct or undo it here; `ha diff` shows what differs",
     )
 

@@ -153,6 +153,8 @@ class Child:
             output, writer = await _open_output()
         except OSError as error:
             raise ProgramMissingError(f"cannot start {command[0]}: {error.strerror}") from error
+        if passthrough:
+            _widen(sys.stdout.fileno())
         try:
             process = await _start(
                 command, environment, stdout=None if passthrough else writer, stderr=writer
@@ -314,6 +316,12 @@ async def _lines(stream: asyncio.StreamReader) -> AsyncIterator[str]:
             yield line
 
 
+def _widen(descriptor: int) -> None:
+    """Let a pipe hold more, so that a short pause of its reader costs no line."""
+    with suppress(OSError, ValueError):  # no pipe, or the user's quota of pipes (pipe(7))
+        fcntl.fcntl(descriptor, fcntl.F_SETPIPE_SZ, _PIPE_SIZE)
+
+
 async def _open_output() -> tuple["_Output", int]:
     """Return a pipe's two ends: one for us, and a descriptor for a program to write to.
 
@@ -321,8 +329,7 @@ async def _open_output() -> tuple["_Output", int]:
     """
     reader, writer = os.pipe()
     os.set_blocking(writer, False)
-    with suppress(OSError):  # the user's quota of pipes (pipe(7)): the usual size does, too
-        fcntl.fcntl(writer, fcntl.F_SETPIPE_SZ, _PIPE_SIZE)
+    _widen(writer)
     stream = asyncio.StreamReader(limit=_LINE_LIMIT)
     loop = asyncio.get_running_loop()
     transport, _ = await loop.connect_read_pipe(

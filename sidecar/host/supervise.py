@@ -49,6 +49,8 @@ class Program:
     """Awaited before every start; may wait as long as a start would make no sense."""
     backoff: Backoff = field(default_factory=Backoff)
     on_line: Callable[[str], None] | None = None
+    epitaph: Callable[[Sequence[str]], str] = lambda lines: lines[-1] if lines else ""
+    """Says of its last lines which one tells why it ended."""
     passthrough: bool = False
     """Its standard output goes straight into the container's log, whatever becomes of us."""
     on_change: Callable[[ServiceState], None] = lambda _state: None
@@ -158,7 +160,7 @@ class Supervisor:
             self._change(ServiceState.RUNNING)
             await child.wait()
         await child.finish()
-        self._error = _epitaph(child)
+        self._error = _epitaph(child, self._program.epitaph(child.last_lines))
         self._log.error("ended: %s", self._error)
         return time.monotonic() - begun
 
@@ -180,9 +182,8 @@ class Supervisor:
         self._program.on_change(state)
 
 
-def _epitaph(child: Child) -> str:
+def _epitaph(child: Child, words: str) -> str:
     code = child.returncode
     assert code is not None
     cause = f"killed by {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
-    last = child.last_lines[-1] if child.last_lines else ""
-    return f"{cause}: {last}" if last else cause
+    return f"{cause}: {words}" if words else cause

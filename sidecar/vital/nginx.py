@@ -7,6 +7,7 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Final
 
+from sidecar.core.nginx import first_emergency
 from sidecar.core.report import ServiceState, StubStatus
 from sidecar.host.paths import Paths
 from sidecar.host.supervise import Program, Supervisor
@@ -41,6 +42,7 @@ class Nginx:
         self._on_change = on_change
         self._probe = nginx.Probe(paths.nginx_status_socket)
         self._emergencies = nginx.Emergencies()
+        self._started = self._emergencies.mark
         self._without_workers_since: float | None = time.monotonic()
         self._silent_since: float | None = None
         self.stub_status: StubStatus | None = None
@@ -52,6 +54,7 @@ class Nginx:
                 graces=GRACES,
                 prepare=prepare,
                 on_line=self._on_line,
+                epitaph=lambda lines: first_emergency(lines) or next(reversed(lines), ""),
                 passthrough=True,
                 on_change=self._on_service,
             )
@@ -88,6 +91,8 @@ class Nginx:
         if now - self._silent_since >= HUNG_AFTER:
             self._silent_since = None
             self.supervisor.kill()
+        if self._without_workers_since is not None:  # it tries for 2.5 s to get an address
+            return next(iter(self._emergencies.since(self._started)), answer.error)
         return answer.error
 
     async def reload(self, *, overlap: bool) -> str:
@@ -108,6 +113,7 @@ class Nginx:
         loop = asyncio.get_running_loop()
         match state:
             case ServiceState.STARTING:
+                self._started = self._emergencies.mark
                 self._awaiting = loop.create_task(self._await_workers(), name="nginx workers")
             case ServiceState.BACKOFF:
                 self._without_workers_since = time.monotonic()

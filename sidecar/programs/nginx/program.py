@@ -1,11 +1,14 @@
 """nginx's command line and its own test of a configuration."""
 
+import asyncio
 import re
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from sidecar.core.locate import locate
 from sidecar.core.nginx import advice, first_emergency
 from sidecar.errors import ProgramError
 from sidecar.host.process import Completed, run
@@ -14,6 +17,9 @@ CONFIGURATION: Final = Path("/etc/nginx")
 
 TEST_WITHIN: Final = 60.0
 """Seconds: nginx waits for the name servers when a configuration names upstreams."""
+
+_MOST_BYTES: Final = 1024 * 1024
+"""What is larger is no configuration that a person wrote."""
 
 _DAEMON_OFF: Final = re.compile(r"^\s*daemon\s+off\s*;", re.MULTILINE)
 
@@ -42,7 +48,9 @@ async def verdict(configuration: Path = CONFIGURATION, *, timeout: float = TEST_
         completed = await run([*command(configuration), "-q", "-T"], timeout=timeout)
     except ProgramError as error:
         return Verdict(error=error.message)
-    return Verdict(error=_complaint(completed), dump=completed.stdout)
+    if words := _complaint(completed):
+        return Verdict(error=await asyncio.to_thread(locate, words, _texts(configuration)))
+    return Verdict(error="", dump=completed.stdout)
 
 
 async def complaint(configuration: Path = CONFIGURATION, *, timeout: float = TEST_WITHIN) -> str:
@@ -67,6 +75,16 @@ def _complaint(completed: Completed) -> str:
     if completed.code == 0:
         return ""
     return first_emergency(completed.stderr.splitlines()) or completed.last_words
+
+
+def _texts(configuration: Path) -> Iterator[tuple[str, str]]:
+    """Give the path and text of each file of a configuration."""
+    for directory, _, names in configuration.walk():
+        for name in sorted(names):
+            path = directory / name
+            with suppress(OSError):
+                if path.is_file() and path.stat().st_size <= _MOST_BYTES:
+                    yield str(path), path.read_text(errors="replace")
 
 
 def _says_daemon_off(main: Path) -> bool:

@@ -154,3 +154,27 @@ def test_a_node_without_sync_has_no_problems_of_sync() -> None:
 def test_errors_come_before_warnings() -> None:
     report = replace(WELL, node=replace(OWN, draining=True), split_brain=True)
     assert [problem.code for problem in find(report)] == ["split-brain", "draining"]
+
+
+def test_what_nginx_says_is_said_once_with_what_to_do() -> None:
+    words = '[emerg] unknown directive "stream" in /etc/nginx/nginx.conf:2'
+    report = replace(
+        syncing(draft_error=words),
+        nginx=NginxReport(enabled=True, config_error=words),
+        checks=(CheckReport(name="nginx", up=False, hard=True, message=words),),
+    )
+    problems = find(report)
+    assert "".join(problem.message for problem in problems).count("[emerg]") == 1
+    assert "ngx_stream_module.so" in problems[0].hint
+
+
+def test_a_port_of_another_program_is_said_once() -> None:
+    words = "exit code 1: [emerg] bind() to 0.0.0.0:80 failed (98: Address already in use)"
+    report = replace(
+        WELL,
+        processes=(ProcessReport(name="nginx", state=ServiceState.BACKOFF, error=words),),
+        checks=(CheckReport(name="nginx", up=False, hard=True, message=words),),
+    )
+    (problem,) = find(report)
+    assert words in problem.message
+    assert "ss -tulnp" in problem.hint
