@@ -138,11 +138,12 @@ static ssize_t write_lines(int descriptor, const char *name, const char *text, s
 
 ssize_t write(int descriptor, const void *text, size_t size) {
     const char *level = (const char *)text + LEVEL_AT;
+    int named = is_log(descriptor);
     if (size > LEVEL_AT + 8 && memcmp(level, "[emerg] ", 8) == 0 &&
-        !same_file(descriptor, standard_error)) {
+        (named || !same_file(descriptor, standard_error))) {
         next_write(standard_error, text, size);
     }
-    if (is_log(descriptor)) return write_lines(descriptor, names[descriptor], text, size);
+    if (named) return write_lines(descriptor, names[descriptor], text, size);
     return next_write(descriptor, text, size);
 }
 

@@ -131,9 +131,9 @@ async def test_the_configuration_of_the_official_image_works() -> None:
 
 
 async def test_a_user_that_the_image_lacks_is_explained() -> None:
-    write("nginx.conf", OFFICIAL.replace("user  nginx", "user  http"))
+    write("nginx.conf", OFFICIAL.replace("user  nginx", "user  somebody"))
     complaint = await nginx.complaint()
-    assert complaint.startswith('[emerg] getpwnam("http") failed')
+    assert complaint.startswith('[emerg] getpwnam("somebody") failed')
     assert complaint.endswith("/etc/nginx/nginx.conf:2")
     assert "www-data" in advice(complaint)
 

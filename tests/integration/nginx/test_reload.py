@@ -84,13 +84,6 @@ async def test_a_port_that_becomes_free_while_nginx_tries_is_a_success() -> None
         assert "second" in await get("x", port=8081)
 
 
-async def test_a_failure_that_is_logged_elsewhere_is_still_one() -> None:
-    serve("first", main="error_log /tmp/nginx-error.log;\n")
-    async with running() as server:
-        serve("first", main="error_log /tmp/nginx-error.log; broken;\n")
-        assert await server.reload(timeout=1) == "no worker with it after 1 s"
-
-
 async def test_a_stuck_worker_does_not_hide_that_the_new_one_serves() -> None:
     serve("first")
     async with running() as server:
