@@ -38,7 +38,11 @@ def test_no_command_waits_for_a_trial_and_a_rollback_ends_it(slowly: Cluster) ->
     sites.wait_served("tried.test", "worse", slowly.a)
     assert slowly.a.sync()["draft"]
     slowly.a.ha("rollback", good[:12])
-    sites.wait_served("tried.test", "base", *slowly.nodes)
+    until(
+        "neither is served any more",
+        lambda: slowly.a.fetch("tried.test"),
+        lambda said: said not in {"bad", "worse"},
+    )
     slowly.wait_in_sync()
     assert not slowly.b.folder.has(OWN)
     newest = slowly.a.ha("history").stdout.splitlines()[1:3]
