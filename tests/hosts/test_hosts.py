@@ -17,9 +17,9 @@ from tests.hosts.readme import QuickStart
 
 GAP = 1.0
 """Seconds after which the other node serves: three adverts, and much room for a busy machine."""
-COLD = 4.5
+COLD = 1.2
 """The same for a client that asks who has the VIP while a dead container's address still answers:
-until the lease of 3 s ends."""
+the new MASTER announces it five times a second."""
 
 
 @contextmanager
