@@ -29,7 +29,7 @@ class Cooldown:
 
     def wait(self, now: float) -> float:
         """Return the seconds until the next reload may come; 0 for now."""
-        return max(0.0, self.last + self._pause - now)
+        return min(self._pause, max(0.0, self.last + self._pause - now))
 
     def after(self, now: float) -> "Cooldown":
         """Return the cooldown after a reload."""
