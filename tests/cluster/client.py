@@ -48,11 +48,15 @@ class Served:
 
     @property
     def gap(self) -> float:
-        """Seconds from a success (or the start) to the next one (or the end), at the longest."""
+        """Seconds from a success (or the first start) to the next one (or the last start), at most.
+
+        After the last start nobody asks any more: what ends later says nothing of a gap.
+        """
         if not self.requests:
             return float("inf")
+        starts = [request.start for request in self.requests]
         times = [request.end for request in self.requests if request.node is not None]
-        edges = [min(r.start for r in self.requests), *times, self.requests[-1].end]
+        edges = [min(starts), *(time for time in times if time < max(starts)), max(starts)]
         return max(later - earlier for earlier, later in pairwise(edges))
 
     @property
