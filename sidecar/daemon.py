@@ -124,7 +124,11 @@ class Daemon:
         files = keepalived.Files.below(paths.run)
         self._vrrp = Vrrp(files, render=self._render_keepalived, on_role=self._on_role)
         self._vips = Vips(
-            settings.vips, network, role=lambda: self._vrrp.role, on_change=self._wake
+            settings.vips,
+            network,
+            role=lambda: self._vrrp.role,
+            hangs=lambda: self._vrrp.hangs,
+            on_change=self._wake,
         )
         self._nginx = (
             Nginx(paths, prepare=self._prepare_nginx, on_change=self._wake)

@@ -27,12 +27,16 @@ PATIENCE: Final = 3.0
 GRUDGE: Final = 60.0
 """Seconds during which peers that did not take the VIP are not asked again."""
 
+RETURN_WITHIN: Final = 1.0
+"""Seconds that keepalived has to leave FAULT after a handover."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
     """What the election needs to know of this node."""
 
     role: Role
+    """That of keepalived: FAULT also while it gives the VIP away."""
     hard: tuple[str, ...] = ()
     soft: tuple[str, ...] = ()
     draining: bool = False
@@ -125,3 +129,24 @@ class Patience:
     def spurned(self, now: float) -> bool:
         """Tell whether the peers are not to be asked now."""
         return now < self.spurned_until
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """The role that the world sees: a handover goes through keepalived's FAULT, and is BACKUP.
+
+    `yielded` is when (seconds of a monotonic clock) this node last gave the VIP away on purpose.
+    """
+
+    yielded: float | None = None
+
+    def after(self, now: float, verdict: Verdict) -> "Standing":
+        """Return the standing after a verdict at `now`."""
+        if verdict.yielding:
+            return Standing(yielded=now)
+        return Standing() if verdict.health else self
+
+    def role(self, now: float, keepalived: Role) -> Role:
+        """Return the role to show for that of keepalived."""
+        handed_over = self.yielded is not None and now - self.yielded < RETURN_WITHIN
+        return Role.BACKUP if keepalived is Role.FAULT and handed_over else keepalived

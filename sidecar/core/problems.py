@@ -15,12 +15,15 @@ MOST_SKEW: Final = 2.0
 """Seconds of clock difference between nodes that are still fine."""
 
 
-def find(report: Report) -> tuple[Problem, ...]:
-    """Return all problems of the node, worst first."""
+def find(report: Report, *, settling: bool = False) -> tuple[Problem, ...]:
+    """Return all problems of the node, worst first.
+
+    `settling`: the role has just changed, and the addresses are not yet held against the node.
+    """
     found = (
         *_processes(report),
         *_configuration(report),
-        *_vips(report),
+        *(() if settling else _vips(report)),
         *_split_brain(report),
         *_checks(report),
         *_peers(report),

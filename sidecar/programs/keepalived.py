@@ -79,6 +79,11 @@ class Files:
         return self.directory / "heartbeat"
 
     @property
+    def pulse(self) -> Path:
+        """Touched by the lease script: keepalived lives."""
+        return self.directory / "pulse"
+
+    @property
     def probe(self) -> Path:
         """Command that tells whether nginx answers, for the lease script when the daemon hangs."""
         return self.directory / "probe"

@@ -39,11 +39,11 @@ log = logging.getLogger("node")
 TICK: Final = 0.5
 """Seconds between two decisions when nothing happens."""
 
+SETTLED_AFTER: Final = 1.5
+"""Seconds after a change of role in which the addresses may still be on their way."""
+
 VIP_LOST_FOR: Final = 10.0
 """Seconds that a MASTER without its address stays out, lest it tries again at once."""
-
-OBEYED_WITHIN: Final = 2.0
-"""Seconds after which a keepalived that stays MASTER against its verdict is killed: it hangs."""
 
 
 class Node:
@@ -85,7 +85,7 @@ class Node:
 
     @property
     def role(self) -> Role:
-        """The role of keepalived."""
+        """What this node is to everybody else."""
         return self._vrrp.role
 
     def wake(self) -> None:
@@ -112,6 +112,7 @@ class Node:
         """Decide whenever something changes, and at every tick."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._listen(), name="adverts")
+            group.create_task(self._vrrp.guard(), name="guard")
             while True:
                 self._wake.clear()
                 self.decide()
@@ -136,7 +137,7 @@ class Node:
             adverts_heard=self._adverts_heard,
         )
         facts = Facts(
-            role=self.role,
+            role=self._vrrp.state,
             hard=self._hard(),
             # What fails everywhere must move nothing, so a peer gets the time to notice it too.
             soft=self._health.failing(hard=False, lasting=self._health.concurrence),
@@ -158,9 +159,7 @@ class Node:
     def state(self) -> NodeState:
         """Return what this node says of itself to its peers."""
         hard = self._hard()
-        able = self.role in (Role.MASTER, Role.BACKUP) or (
-            self.role is Role.FAULT and self.verdict.yielding
-        )
+        able = self.role in (Role.MASTER, Role.BACKUP)
         return NodeState(
             node=str(self._identity.node),
             version=__version__,
@@ -204,7 +203,8 @@ class Node:
             part_failures=dict(part_failures),
             loop=loop,
         )
-        return replace(report, problems=find(report))
+        settling = time.monotonic() - self._vrrp.since < SETTLED_AFTER
+        return replace(report, problems=find(report, settling=settling))
 
     def _hard(self) -> tuple[str, ...]:
         failing = dict.fromkeys(self._health.failing(hard=True))
@@ -215,14 +215,12 @@ class Node:
         return tuple(failing)
 
     def _watch_vip(self, now: float) -> None:
-        """Notice a MASTER whose address is not on the NIC: it cannot serve, or keepalived hangs."""
+        """Notice a MASTER whose address is not on the NIC: it cannot serve."""
         if self._vips.missing and self._vip_lost_since is None:
             self._vip_lost_since = now
         if self._vip_lost_since is None:
             return
         lost_for = now - self._vip_lost_since
-        if self._vips.missing and lost_for > OBEYED_WITHIN:
-            self._vrrp.supervisor.kill()
         if not self._vips.missing and lost_for > VIP_LOST_FOR:
             self._vip_lost_since = None
 

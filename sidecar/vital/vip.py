@@ -46,7 +46,8 @@ RENEWAL_NOTED_FOR: Final = 5.0
 class Vips:
     """Watches the virtual addresses of this node and keeps them as its role says.
 
-    Given: the addresses, `role` for the present role, `on_change` for every change on the NIC.
+    Given: the addresses, `role` for the present role, `hangs` for whether keepalived does,
+    `on_change` for every change on the NIC.
     """
 
     def __init__(
@@ -55,11 +56,13 @@ class Vips:
         network: Network,
         *,
         role: Callable[[], Role],
+        hangs: Callable[[], bool],
         on_change: Callable[[], None],
     ) -> None:
         self._vips = tuple(vip.ip for vip in vips)
         self._network = network
         self._role = role
+        self._hangs = hangs
         self._on_change = on_change
         self._wake = asyncio.Event()
         self._held: tuple[Held, ...] = ()
@@ -194,9 +197,9 @@ class Vips:
             if address not in present
         }
         for held in self._held:
-            if held.lifetime is not None and held.lifetime > RENEW_BELOW:
-                continue
             if held.lifetime is not None:
+                if held.lifetime > RENEW_BELOW or self._hangs():
+                    continue
                 self._unrenewed[held.address] = now
             self._try(self._network.lease, held, LEASE)
 

@@ -10,9 +10,11 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
+from typing import Final
 
-from sidecar.core.election import Verdict
+from sidecar.core.election import Standing, Verdict
 from sidecar.core.report import Role, ServiceState, VrrpReport
+from sidecar.core.watchdog import Watchdog
 from sidecar.errors import ProgramError
 from sidecar.host import files as host_files
 from sidecar.host.descriptors import Reserve
@@ -21,6 +23,9 @@ from sidecar.programs import keepalived
 
 log = logging.getLogger("vrrp")
 output = logging.getLogger("keepalived")
+
+LOOK_EVERY: Final = 0.5
+"""Seconds between two looks whether keepalived lives and obeys."""
 
 
 class Vrrp:
@@ -45,7 +50,17 @@ class Vrrp:
         """What could not be written, by file (None: removed); tried again at every beat."""
         self._fifo = -1
         self._unread = b""
+        self._standing = Standing()
+        self._told = Verdict(health=0, preference=0)
+        self._watchdog = Watchdog(looked=time.monotonic())
+        self._signs: dict[Path, int] = {}
+        """When keepalived wrote the files that show its life (mtime, ns)."""
+        self.state = Role.INIT
+        """What keepalived says: FAULT also while it gives the VIP away."""
         self.role = Role.INIT
+        """What this node is to everybody else: FAULT only for a fault."""
+        self.since = 0.0
+        """When the role changed last (monotonic clock)."""
         self.role_changes: Counter[str] = Counter()
         self.supervisor = Supervisor(
             Program(
@@ -62,7 +77,7 @@ class Vrrp:
     def open(self) -> None:
         """Make the files that keepalived and the lease script need before they start."""
         self._files.directory.mkdir(parents=True, exist_ok=True)
-        for leftover in (self._files.master, self._files.fifo, self._files.probe):
+        for leftover in (self._files.master, self._files.fifo, self._files.probe, self._files.pulse):
             host_files.remove(leftover)
         self.tell(Verdict(health=0, preference=0))
         self.beat()
@@ -83,6 +98,9 @@ class Vrrp:
         """Hand a verdict to keepalived."""
         self._put(self._files.health, f"{verdict.health}\n")
         self._put(self._files.preference, f"{verdict.preference}\n")
+        self._told = verdict
+        self._standing = self._standing.after(time.monotonic(), verdict)
+        self._become(self.state)
 
     def beat(self) -> None:
         """Show the lease script that the daemon lives, and write what could not be written."""
@@ -94,6 +112,26 @@ class Vrrp:
     def aim(self, probe: str) -> None:
         """Tell the lease script where nginx answers (a socat address; empty: nowhere)."""
         self._put(self._files.probe, f"{probe}\n" if probe else None)
+
+    @property
+    def hangs(self) -> bool:
+        """Whether keepalived shows no life or does not obey, and is being ended."""
+        return self._watchdog.hangs
+
+    async def guard(self) -> None:
+        """End a keepalived that hangs, whenever that happens."""
+        while True:
+            self._watchdog = self._watchdog.after(
+                time.monotonic(),
+                running=self.supervisor.state is ServiceState.RUNNING,
+                heard=self._shows_life(),
+                obeys=self._obeys(),
+            )
+            if self._watchdog.hangs:
+                self.supervisor.kill()
+            elif self._watchdog.asks:
+                self.supervisor.signal(keepalived.DUMP_SIGNAL)
+            await asyncio.sleep(LOOK_EVERY)
 
     def restart(self) -> None:
         """End keepalived so that it starts again with a new configuration."""
@@ -111,6 +149,19 @@ class Vrrp:
                 return keepalived.parse_dump(self._files.dump.read_text())
         return None
 
+    def _obeys(self) -> bool:
+        """Tell whether keepalived does what it is told; what it could not be told it need not."""
+        unheeded = self._told.health and self.state is Role.MASTER
+        return not unheeded or self._files.health in self._untold
+
+    def _shows_life(self) -> bool:
+        """Tell whether the lease script has run, or a dump was written, since the last call."""
+        before = dict(self._signs)
+        for file in (self._files.pulse, self._files.dump):
+            with suppress(FileNotFoundError):
+                self._signs[file] = file.stat().st_mtime_ns
+        return self._signs != before
+
     async def _prepare(self) -> None:
         host_files.write(self._files.config, await self._render())
 
@@ -127,11 +178,14 @@ class Vrrp:
             if role is not None:
                 self._become(role)
 
-    def _become(self, role: Role) -> None:
+    def _become(self, state: Role) -> None:
+        self.state = state
+        now = time.monotonic()
+        role = self._standing.role(now, state)
         if role is self.role:
             return
         log.warning("%s (was %s)", role, self.role)
-        self.role = role
+        self.role, self.since = role, now
         self.role_changes[role] += 1
         self._put(self._files.master, "" if role is Role.MASTER else None)
         self._on_role(role)

@@ -23,6 +23,8 @@ CAPABILITIES: Final = (
     *("SYS_CHROOT", "DAC_OVERRIDE", "KILL", "CHOWN", "FOWNER"),
 )
 
+_CURL: Final = "curl --silent --show-error --max-time 2"
+
 # One line per process: its id, its parent's, its state, its command line.
 _PROCESSES: Final = """
 for directory in /proc/[0-9]*; do
@@ -187,13 +189,19 @@ class Node:
     def get(self, path: str, *, port: int = 9165) -> str:
         """Return what the node's HTTP server answers on its loopback address."""
         url = f"http://127.0.0.1:{port}{path}"
-        return self.host.run("curl", "--silent", "--show-error", "--max-time", "2", url)
+        return self.host.run(*_CURL.split(), url)
 
     def status(self) -> dict[str, Any]:
         """Return the node's report as it is now; what `ha status --json` prints."""
         answer = run(self.name, "sh", "-c", _ASK_STATUS).stdout
         report: dict[str, Any] = json.loads(answer.partition("\n\n")[2])
         return report
+
+    def reports(self, *, during: int) -> list[dict[str, Any]]:
+        """Return the reports of the next seconds, one about every 10 ms."""
+        loop = f"{_CURL} http://127.0.0.1:9165/api/v1/status; echo"
+        script = f"end=$(($(date +%s) + {during})); while [ $(date +%s) -lt $end ]; do {loop}; done"
+        return [json.loads(line) for line in self.host.run("sh", "-c", script).splitlines()]
 
     def sync(self) -> dict[str, Any]:
         """Return what the node reports of sync."""

@@ -198,5 +198,19 @@ def test_hooks_run_in_order_on_every_change_of_role(start: Start) -> None:
     until(
         "each change has run its hook",
         lambda: run(old.name, "cat", "/var/lib/ha/roles"),
-        lambda roles: roles.stdout.split() == ["BACKUP", "MASTER", "FAULT", "BACKUP"],
+        lambda roles: roles.stdout.split() == ["BACKUP", "MASTER", "BACKUP"],
     )
+    metrics = old.metrics()
+    changes = [metrics[f'ha_role_changes_total{{to="{role}"}}'] for role in ("BACKUP", "FAULT")]
+    assert changes == [2, 0]
+    assert "FAULT (was" not in old.logs()
+
+
+def test_a_takeover_shows_no_problem(pair: Cluster) -> None:
+    old, new = pair.master, pair.backup
+    with ThreadPoolExecutor() as background:
+        watch = background.submit(new.reports, during=3)
+        old.ha("failover")
+    reports = watch.result()
+    assert {report["node"]["role"] for report in reports} == {"BACKUP", "MASTER"}
+    assert [problem for report in reports for problem in report["problems"]] == []

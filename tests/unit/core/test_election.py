@@ -10,9 +10,11 @@ from sidecar.core.election import (
     DRAIN_PENALTY,
     GRUDGE,
     PATIENCE,
+    RETURN_WITHIN,
     SOFT_PENALTY,
     Facts,
     Patience,
+    Standing,
     Verdict,
     base_priority,
     elect,
@@ -142,3 +144,29 @@ def test_a_node_that_nobody_relieves_takes_the_vip_back_and_does_not_ask_again_s
 def test_patience_starts_anew_after_a_handover_that_worked() -> None:
     patience = Patience().after(0.0, yielding=True).after(1.0, yielding=False)
     assert patience == Patience()
+
+
+YIELDS = Verdict(health=1, preference=0, yielding=True)
+SERVES = Verdict(health=0, preference=0)
+FAILED = Verdict(health=1, preference=0, why="failed: nginx")
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "later", "shown"),
+    [
+        ([FAILED], 0.0, Role.FAULT),
+        ([YIELDS], 0.0, Role.BACKUP),
+        ([YIELDS, SERVES], 0.1, Role.BACKUP),
+        ([YIELDS, SERVES], RETURN_WITHIN, Role.FAULT),
+        ([YIELDS, FAILED], 0.0, Role.FAULT),
+        ([FAILED, SERVES], 0.0, Role.FAULT),
+    ],
+)
+def test_a_handover_is_no_fault_and_a_fault_is_no_handover(
+    verdicts: list[Verdict], later: float, shown: Role
+) -> None:
+    standing = Standing()
+    for verdict in verdicts:
+        standing = standing.after(10.0, verdict)
+    assert standing.role(10.0 + later, Role.FAULT) is shown
+    assert standing.role(10.0 + later, Role.MASTER) is Role.MASTER

@@ -178,3 +178,8 @@ def test_a_port_of_another_program_is_said_once() -> None:
     (problem,) = find(report)
     assert words in problem.message
     assert "ss -tulnp" in problem.hint
+
+
+def test_the_addresses_of_a_node_that_has_just_changed_its_role_are_on_their_way() -> None:
+    report = replace(WELL, vips=(replace(VIP, held=False), replace(VIP, leased=False)))
+    assert find(report, settling=True) == ()
