@@ -5,14 +5,15 @@ files:
 
 - `health`: 1 makes the instance FAULT. A MASTER that goes to FAULT sends priority 0, and a peer
   serves within its skew time.
-- `preference`: is added to the priority, so that of two nodes that come up the better one wins.
+- `preference`: is added to the priority, so that of two nodes that come up the better one wins, and
+  of two that serve the one that took over last.
 
 Only a hard failure forbids serving whatever the peers do. Anything softer gives the VIP away only
 to a linked peer that is *strictly* better off: the order is total, so two nodes never both give
 way, and what fails everywhere moves nothing.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -20,6 +21,9 @@ from sidecar.core.report import NodeState, Role
 
 SOFT_PENALTY: Final = 100
 DRAIN_PENALTY: Final = 150
+
+TAKEOVER_BONUS: Final = 94
+"""Makes every priority the highest one, 254: keepalived cuts off what is above."""
 
 PATIENCE: Final = 3.0
 """Seconds to wait for a peer to take the VIP before taking it back."""
@@ -44,6 +48,8 @@ class Facts:
     """It lost the arbitration of a split brain."""
     spurned: bool = False
     """It gave way lately and no peer came."""
+    succeeds: bool = False
+    """It took the VIP from a node that may not know it yet."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,6 +96,8 @@ def elect(own: Facts, peers: Sequence[NodeState]) -> Verdict:
 
 
 def _preference(own: Facts) -> int:
+    if own.succeeds:
+        return TAKEOVER_BONUS
     if own.draining:
         return -DRAIN_PENALTY
     return -SOFT_PENALTY if own.soft else 0
@@ -150,3 +158,21 @@ class Standing:
         """Return the role to show for that of keepalived."""
         handed_over = self.yielded is not None and now - self.yielded < RETURN_WITHIN
         return Role.BACKUP if keepalived is Role.FAULT and handed_over else keepalived
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Succession:
+    """From whom this node took the VIP: `unaware` names who may still believe to have it.
+
+    A frozen MASTER says nothing; it thaws as MASTER, without its address, and must not win then.
+    """
+
+    master: bool = False
+    unaware: frozenset[str] = frozenset()
+
+    def after(self, role: Role, masters: Collection[str]) -> "Succession":
+        """Return the succession, given the peers that said last, however long ago, to be MASTER."""
+        if role is not Role.MASTER:
+            return Succession()
+        unaware = frozenset(masters)
+        return Succession(master=True, unaware=unaware & self.unaware if self.master else unaware)

@@ -27,8 +27,8 @@ class Watchdog:
 
     @property
     def asks(self) -> bool:
-        """Whether to ask for a sign of life; not at once, since asking ends one that only starts."""
-        return self.silent >= (0.1 if self.heard else HANGS_AFTER)
+        """Whether to ask for a sign of life; not too early, since one that starts dies of it."""
+        return self.silent >= HANGS_AFTER or (self.heard and self.silent > 0)
 
     @property
     def hangs(self) -> bool:

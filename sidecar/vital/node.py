@@ -10,7 +10,7 @@ from typing import Final
 
 from sidecar import __version__
 from sidecar.core.arbiter import Arbiter
-from sidecar.core.election import Facts, Patience, Verdict, base_priority, elect
+from sidecar.core.election import Facts, Patience, Succession, Verdict, base_priority, elect
 from sidecar.core.problems import find
 from sidecar.core.protocol import settings_digest
 from sidecar.core.report import (
@@ -71,6 +71,7 @@ class Node:
         self._started = time.time()
         self._arbiter = Arbiter()
         self._patience = Patience()
+        self._succession = Succession()
         self._adverts_heard = False
         self._vip_lost_since: float | None = None
         self._digest = settings_digest(settings)
@@ -136,6 +137,10 @@ class Node:
             ],
             adverts_heard=self._adverts_heard,
         )
+        self._succession = self._succession.after(
+            self._vrrp.state,
+            [peer.node for peer in self.peers if peer.state and peer.state.role is Role.MASTER],
+        )
         facts = Facts(
             role=self._vrrp.state,
             hard=self._hard(),
@@ -144,6 +149,7 @@ class Node:
             draining=self.draining or self.handing_over,
             aside=self._arbiter.aside,
             spurned=self._patience.spurned(now),
+            succeeds=bool(self._succession.unaware),
         )
         verdict = elect(facts, linked)
         self._patience = self._patience.after(now, yielding=verdict.yielding)

@@ -53,8 +53,8 @@ class Vrrp:
         self._standing = Standing()
         self._told = Verdict(health=0, preference=0)
         self._watchdog = Watchdog(looked=time.monotonic())
-        self._signs: dict[Path, int] = {}
-        """When keepalived wrote the files that show its life (mtime, ns)."""
+        self._signs: dict[str, int] = {}
+        """When the files that show keepalived's life were written (mtime, ns), by name."""
         self.state = Role.INIT
         """What keepalived says: FAULT also while it gives the VIP away."""
         self.role = Role.INIT
@@ -77,7 +77,8 @@ class Vrrp:
     def open(self) -> None:
         """Make the files that keepalived and the lease script need before they start."""
         self._files.directory.mkdir(parents=True, exist_ok=True)
-        for leftover in (self._files.master, self._files.fifo, self._files.probe, self._files.pulse):
+        files = self._files
+        for leftover in (files.master, files.fifo, files.probe, files.pulse, files.dump):
             host_files.remove(leftover)
         self.tell(Verdict(health=0, preference=0))
         self.beat()
@@ -159,7 +160,7 @@ class Vrrp:
         before = dict(self._signs)
         for file in (self._files.pulse, self._files.dump):
             with suppress(FileNotFoundError):
-                self._signs[file] = file.stat().st_mtime_ns
+                self._signs[file.name] = file.stat().st_mtime_ns
         return self._signs != before
 
     async def _prepare(self) -> None:

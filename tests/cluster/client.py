@@ -46,6 +46,10 @@ class Served:
         """The requests without an answer; each was made once."""
         return [request for request in self.requests if request.node is None]
 
+    def since(self, moment: float) -> "Served":
+        """Return what became of the requests made from a moment (monotonic) on."""
+        return Served(requests=tuple(r for r in self.requests if r.start >= moment))
+
     @property
     def gap(self) -> float:
         """Seconds from a success (or the first start) to the next one (or the last start), at most.

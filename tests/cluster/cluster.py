@@ -59,6 +59,12 @@ class Cluster:
         """Return all nodes but one."""
         return [other for other in self.nodes if other is not node]
 
+    def move_to(self, node: Node) -> None:
+        """Let a node hold the VIP, in a pair that is well."""
+        if self.master is not node:
+            self.master.ha("failover")
+            self.wait_held_by(node)
+
     def up(self) -> None:
         """Start all nodes at once."""
         for node in self.nodes:

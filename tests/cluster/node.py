@@ -199,9 +199,11 @@ class Node:
 
     def reports(self, *, during: int) -> list[dict[str, Any]]:
         """Return the reports of the next seconds, one about every 10 ms."""
-        loop = f"{_CURL} http://127.0.0.1:9165/api/v1/status; echo"
+        loop = f"{_CURL} http://127.0.0.1:9165/api/v1/status; echo ,"
         script = f"end=$(($(date +%s) + {during})); while [ $(date +%s) -lt $end ]; do {loop}; done"
-        return [json.loads(line) for line in self.host.run("sh", "-c", script).splitlines()]
+        reports: list[dict[str, Any]]
+        *reports, _ = json.loads(f"[{self.host.run('sh', '-c', script)} null]")
+        return reports
 
     def sync(self) -> dict[str, Any]:
         """Return what the node reports of sync."""
@@ -266,8 +268,13 @@ class Node:
         self.container.start()
 
     def pause(self) -> None:
-        """Freeze every process."""
-        self.container.pause()
+        """Freeze every process; the engine cannot while one of them is being born."""
+
+        def paused() -> bool:
+            self.container.pause()
+            return True
+
+        until(f"{self} is frozen", paused)
 
     def unpause(self) -> None:
         """Thaw them."""

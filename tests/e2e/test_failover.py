@@ -3,10 +3,12 @@
 import json
 from concurrent.futures import ThreadPoolExecutor
 
+import pytest
+
 from tests.cluster.client import Client
 from tests.cluster.cluster import Cluster
 from tests.cluster.host import FOREVER, now, run
-from tests.cluster.node import Plan
+from tests.cluster.node import Node, Plan
 from tests.cluster.wait import always, until
 from tests.e2e.fixtures import Start
 
@@ -82,9 +84,11 @@ def test_the_peer_serves_when_the_master_is_killed_as_soon_as_it_holds_the_vip(
     pair.wait_held_by(old)
 
 
+@pytest.mark.parametrize("index", [0, 1])
 def test_a_frozen_master_loses_the_vip_and_does_not_take_it_back(
-    pair: Cluster, client: Client
+    pair: Cluster, client: Client, index: int
 ) -> None:
+    pair.move_to(pair.nodes[index])
     master, backup = pair.master, pair.backup
     with client.load(pair.vip) as load, master.host.watch() as nic:
         frozen = now()
@@ -92,10 +96,27 @@ def test_a_frozen_master_loses_the_vip_and_does_not_take_it_back(
         load.wait_for(backup.address, within=5)
         assert nic.gone(pair.vip, after=frozen) < LEASE
         until("6 s have passed", lambda: now() - frozen > 6)
-        master.unpause()
-        until("the thawed node is BACKUP", master.role, lambda role: role == "BACKUP")
-        always("the peer holds the VIP", pair.holders, lambda nodes: nodes == [backup], during=3)
+        with backup.host.watch() as other:
+            thawed = now()
+            master.unpause()
+            until("the thawed node is BACKUP", master.role, lambda role: role == "BACKUP")
+            always("the peer holds it", pair.holders, lambda nodes: nodes == [backup], during=3)
+        assert pair.vip not in other.departures
     assert load.served.nodes == [master.address, backup.address]
+    served = load.served.since(thawed)
+    assert not served.failures, served
+    assert served.gap < 0.15, served
+    until("its priority is the usual again", lambda: priority(backup) == base(backup))
+
+
+def priority(node: Node) -> int:
+    """Return the priority that keepalived advertises."""
+    return int(node.status()["vrrp"]["effective_priority"])
+
+
+def base(node: Node) -> int:
+    """Return the priority that a node has by its place in HA_NODES."""
+    return int(node.status()["priority"])
 
 
 def test_a_node_that_comes_back_does_not_take_the_vip_back(pair: Cluster) -> None:
@@ -183,6 +204,10 @@ def test_the_vip_returns_to_a_preferred_first_node(start: Start) -> None:
     pair.wait_held_by(pair.b)
     pair.a.start()
     pair.wait_held_by(pair.a, within=30)
+    pair.a.pause()
+    pair.wait_held_by(pair.b)
+    pair.a.unpause()
+    pair.wait_held_by(pair.a)
     refused = pair.a.ha("failover", check=False)
     assert refused.returncode == 1
     assert "HA_PREFER" in refused.stderr

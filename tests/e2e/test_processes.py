@@ -105,6 +105,30 @@ def test_nothing_stale_stays_when_all_of_keepalived_is_killed(
     pair.wait_held_by(backup)
 
 
+@pytest.mark.parametrize("index", [0, 1])
+def test_a_keepalived_that_hangs_as_master_is_ended_and_one_node_holds_the_vip(
+    pair: Cluster, client: Client, index: int
+) -> None:
+    pair.move_to(pair.nodes[index])
+    master, backup = pair.master, pair.backup
+    before = restarts(master, "keepalived")
+    known = [node.logs(tail=10_000) for node in pair.nodes]
+    with client.load(pair.vip) as load:
+        load.wait_for(master.address)
+        hung = now()
+        master.signal("STOP", *master.processes("keepalived --"))
+        load.wait_for(backup.address)
+        pair.wait_held_by(backup, within=6 - (now() - hung))
+        always("the peer holds it", pair.holders, lambda nodes: nodes == [backup], during=3)
+    assert restarts(master, "keepalived") == before + 1
+    pair.wait_well()
+    assert pair.holders() == [backup]
+    logs = [node.logs(tail=10_000) for node in pair.nodes]
+    said = "".join(log.removeprefix(old) for log, old in zip(logs, known, strict=True))
+    assert "hangs" in said
+    assert "split brain" not in said
+
+
 def test_a_killed_nginx_master_leaves_no_orphans_and_the_vip_stays(
     pair: Cluster, client: Client
 ) -> None:

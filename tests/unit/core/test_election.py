@@ -12,9 +12,11 @@ from sidecar.core.election import (
     PATIENCE,
     RETURN_WITHIN,
     SOFT_PENALTY,
+    TAKEOVER_BONUS,
     Facts,
     Patience,
     Standing,
+    Succession,
     Verdict,
     base_priority,
     elect,
@@ -170,3 +172,23 @@ def test_a_handover_is_no_fault_and_a_fault_is_no_handover(
         standing = standing.after(10.0, verdict)
     assert standing.role(10.0 + later, Role.FAULT) is shown
     assert standing.role(10.0 + later, Role.MASTER) is Role.MASTER
+
+
+@pytest.mark.parametrize("own", [{}, {"soft": ("url",)}, {"draining": True}])
+def test_a_node_that_took_over_outranks_every_other_until_they_know(own: dict[str, object]) -> None:
+    facts = Facts(role=Role.MASTER, succeeds=True, **own)  # type: ignore[arg-type]
+    assert elect(facts, []).preference == TAKEOVER_BONUS
+    assert all(base_priority(index) + TAKEOVER_BONUS >= 254 for index in range(200))
+
+
+def test_a_takeover_lasts_until_the_old_master_has_said_that_it_is_none() -> None:
+    backup = Succession().after(Role.BACKUP, ["a"])
+    assert not backup.unaware
+    taken = backup.after(Role.MASTER, ["a"])
+    assert taken.unaware == {"a"}
+    assert taken.after(Role.MASTER, ["a"]).unaware == {"a"}
+    known = taken.after(Role.MASTER, [])
+    assert not known.unaware
+    assert taken.after(Role.BACKUP, ["a"]) == Succession()
+    # Of two that serve at once, only the younger one has taken over.
+    assert not known.after(Role.MASTER, ["a"]).unaware
