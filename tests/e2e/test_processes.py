@@ -15,7 +15,7 @@ from tests.cluster.node import Node, Plan, Process
 from tests.cluster.wait import always, until
 from tests.cluster.world import World
 from tests.e2e.fixtures import Start
-from tests.e2e.problems import PART_FAILED
+from tests.e2e.problems import PART_FAILED, VIP_NOT_LEASED
 
 SITE_PACKAGES = "/opt/kiss-ha/venv/lib/python3.13/site-packages"
 
@@ -127,6 +127,15 @@ def test_a_keepalived_that_hangs_as_master_is_ended_and_one_node_holds_the_vip(
     said = "".join(log.removeprefix(old) for log, old in zip(logs, known, strict=True))
     assert "hangs" in said
     assert "split brain" not in said
+
+
+def test_a_lease_script_that_cannot_run_is_named_and_the_vip_stays(start: Start) -> None:
+    pair = start(Plan(service={"volumes": ["/dev/null:/usr/lib/kiss-ha/lease:ro"]}))
+    pair.wait_held_by(pair.a, within=30)
+    until("it is named", pair.a.problems, lambda codes: VIP_NOT_LEASED in codes, within=15)
+    always("it serves on", pair.holders, lambda nodes: nodes == [pair.a], during=6)
+    assert VIP_NOT_LEASED in pair.a.problems()
+    assert [restarts(node, "keepalived") for node in pair.nodes] == [0, 0]
 
 
 def test_a_killed_nginx_master_leaves_no_orphans_and_the_vip_stays(
