@@ -19,7 +19,7 @@ from sidecar.core.report import NginxReport, Report, Role
 from sidecar.core.settings import Identity, Settings
 from sidecar.errors import ExitCode, SidecarError
 from sidecar.hooks import Hooks
-from sidecar.host import urgency
+from sidecar.host import capabilities
 from sidecar.host.loop import Turns, measured
 from sidecar.host.network import Network
 from sidecar.host.paths import Paths
@@ -52,8 +52,6 @@ LINKED_WITHIN: Final = 3.0
 
 SYNCED_WITHIN: Final = 10.0
 """Seconds that keepalived's start waits for what the linked peers have."""
-
-_ADVICE: Final = {urgency.Urgency.ORDINARY: "; SYS_NICE in cap_add would let it go first"}
 
 DUMP_EVERY: Final = 5.0
 FOLLOW_EVERY: Final = 2.0
@@ -290,10 +288,14 @@ class Daemon:
         self._interface = self._settings.interface or await interface_of(
             self._identity.node, self._network
         )
-        granted = urgency.possible()
-        log.info("keepalived runs at %s priority%s", granted, _ADVICE.get(granted, ""))
+        real_time = capabilities.may_run_in_real_time()
+        log.info("keepalived runs %s", "in real time" if real_time else "at ordinary priority")
         return keepalived.render(
-            self._settings, self._identity, self._paths, self._interface, granted
+            self._settings,
+            self._identity,
+            self._paths,
+            self._interface,
+            real_time=real_time,
         )
 
     async def _follow_interface(self) -> None:

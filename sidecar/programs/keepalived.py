@@ -13,7 +13,6 @@ from sidecar.core.report import Role, VrrpCounters, VrrpReport
 from sidecar.core.settings import Identity, Prefer, Settings
 from sidecar.errors import ProgramError
 from sidecar.host.paths import Paths
-from sidecar.host.urgency import Urgency
 from sidecar.programs.templates import render as render_template
 
 INSTANCE: Final = "VI_1"
@@ -99,7 +98,8 @@ def render(
     identity: Identity,
     paths: Paths,
     interface: str,
-    urgency: Urgency = Urgency.ORDINARY,
+    *,
+    real_time: bool = False,
 ) -> str:
     """Return keepalived.conf for this node, with the VIP on `interface`."""
     family = identity.node.version
@@ -114,7 +114,7 @@ def render(
         interface=interface,
         vrid=settings.vrid,
         priority=base_priority(identity.index),
-        urgency=urgency,
+        real_time=real_time,
         advert_interval=f"{settings.advert_interval:g}",
         sticky=settings.prefer is Prefer.NONE,
         lease=" ".join([*lease, *(str(vip) for vip in settings.vips)]),

@@ -61,7 +61,7 @@ class Seen:
         return (
             str(number),
             str(moves),
-            ", ".join(f"{seconds * 1000:.0f} ms" for seconds in shared) or "never",
+            f"{len(shared)} (max {max(shared) * 1000:.0f} ms)" if shared else "never",
             str(len(served.requests)),
             str(len(served.failures)),
             f"{served.gap * 1000:.0f} ms",

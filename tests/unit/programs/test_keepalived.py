@@ -9,7 +9,6 @@ from sidecar.core.report import Role
 from sidecar.core.settings import Identity
 from sidecar.errors import ProgramError
 from sidecar.host.paths import Paths
-from sidecar.host.urgency import Urgency
 from sidecar.programs import keepalived
 from tests.unit.settings.example import load_with
 
@@ -77,21 +76,12 @@ def test_adverts_go_to_the_peers_alone() -> None:
     assert "192.168.1.12 min_ttl" not in text
 
 
-@pytest.mark.parametrize(
-    ("urgency", "lines"),
-    [
-        (Urgency.REAL_TIME, ["vrrp_rt_priority 10", "vrrp_rlimit_rttime 1000000"]),
-        (Urgency.NICE, ["vrrp_priority -20"]),
-        (Urgency.ORDINARY, []),
-    ],
-)
-def test_keepalived_takes_the_priority_that_is_granted(urgency: Urgency, lines: list[str]) -> None:
-    words = ("vrrp_rt", "vrrp_rlimit", "vrrp_priority")
-    text = rendered(urgency=urgency)
-    assert [line.strip() for line in text.splitlines() if line.strip().startswith(words)] == lines
+def test_keepalived_runs_in_real_time_where_the_kernel_grants_it() -> None:
+    assert "vrrp_rt_priority" in rendered(real_time=True)
+    assert "vrrp_rt_priority" not in rendered()
 
 
-def rendered(prefer: str = "none", urgency: Urgency = Urgency.ORDINARY) -> str:
+def rendered(prefer: str = "none", *, real_time: bool = False) -> str:
     loaded = load_with(HA_VIP="192.168.1.10,2001:db8::10", HA_PREFER=prefer)
     identity = Identity(
         node=ipaddress.ip_address("192.168.1.12"),
@@ -99,4 +89,6 @@ def rendered(prefer: str = "none", urgency: Urgency = Urgency.ORDINARY) -> str:
         interface="eth0",
         peers=(ipaddress.ip_address("192.168.1.11"),),
     )
-    return keepalived.render(loaded.settings, identity, Paths(config=CONFIG), "eth7", urgency)
+    return keepalived.render(
+        loaded.settings, identity, Paths(config=CONFIG), "eth7", real_time=real_time
+    )
