@@ -4,7 +4,7 @@ from ipaddress import ip_address, ip_interface
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, assume, example, given, settings
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from sidecar.core.settings import LogFormat, Prefer, Settings, Site
@@ -395,7 +395,6 @@ TEXT = st.text(max_size=40) | st.from_regex(
 )
 
 
-@settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)
 @given(st.dictionaries(st.sampled_from(VARIABLES), TEXT, max_size=6), SECRET)
 @example({"HA_SECRET_FILE": "."}, "ŽĐ")
 @example({"HA_NODE": "\0"}, "ŽĐ")
@@ -416,7 +415,6 @@ def test_any_text_either_loads_or_is_told_and_the_secret_never_is(
     assert all(any(name in problem for name in environment) for problem in problems)
 
 
-@settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)
 @given(st.sampled_from(VARIABLES), TEXT)
 def test_a_wrong_value_is_told_by_the_name_of_its_variable(variable: str, text: str) -> None:
     problems: tuple[str, ...] = ()
