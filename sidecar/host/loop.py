@@ -95,6 +95,15 @@ class _Selector(selectors.EpollSelector):
             self._begun = time.monotonic()
             signal.setitimer(signal.ITIMER_REAL, LONG)
 
+    @override
+    def close(self) -> None:
+        # An alarm that outlives its handler would end the process.
+        signal.setitimer(signal.ITIMER_REAL, 0.0)
+        if self._schedstat >= 0:
+            os.close(self._schedstat)
+            self._schedstat = -1
+        super().close()
+
     def _waiting(self) -> float:
         """Return the seconds that this thread has ever waited for a processor."""
         if self._schedstat < 0:

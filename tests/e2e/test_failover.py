@@ -15,6 +15,9 @@ from tests.e2e.fixtures import Start
 LEASE = 4
 """Seconds after which a dead node's address must have left its host."""
 
+HANDOVER = 0.2
+"""Seconds that a planned handover may take: 0.1, and as much for a machine that is busy."""
+
 
 def test_a_new_pair_serves_from_the_first_node(start: Start, client: Client) -> None:
     pair = start(Plan())
@@ -129,7 +132,7 @@ def test_a_node_that_comes_back_does_not_take_the_vip_back(pair: Cluster) -> Non
     assert master.role() == "BACKUP"
 
 
-def test_stopping_the_masters_container_fails_at_most_one_request(
+def test_stopping_the_masters_container_fails_only_requests_of_that_moment(
     pair: Cluster, client: Client
 ) -> None:
     master, backup = pair.master, pair.backup
@@ -137,23 +140,25 @@ def test_stopping_the_masters_container_fails_at_most_one_request(
         load.wait_for(master.address)
         master.stop()
         load.wait_for(backup.address)
-    assert len(load.served.failures) <= 1, load.served
+    assert load.served.gap < HANDOVER, load.served
     assert master.container.wait()["StatusCode"] == 0
     pair.wait_held_by(backup)
 
 
-def test_a_failover_command_fails_at_most_one_request(pair: Cluster, client: Client) -> None:
+def test_a_failover_command_fails_only_requests_of_that_moment(
+    pair: Cluster, client: Client
+) -> None:
     master, backup = pair.master, pair.backup
     with client.load(pair.vip) as load:
         load.wait_for(master.address)
         master.ha("failover")
         assert pair.holders() == [backup]
         load.wait_for(backup.address)
-    assert len(load.served.failures) <= 1, load.served
+    assert load.served.gap < HANDOVER, load.served
     until("the old MASTER is ready again", master.role, lambda role: role == "BACKUP")
 
 
-def test_a_drain_fails_at_most_one_request_and_survives_a_restart(
+def test_a_drain_fails_only_requests_of_that_moment_and_survives_a_restart(
     pair: Cluster, client: Client
 ) -> None:
     master, backup = pair.master, pair.backup
@@ -162,7 +167,7 @@ def test_a_drain_fails_at_most_one_request_and_survives_a_restart(
         master.ha("drain")
         load.wait_for(backup.address)
     try:
-        assert len(load.served.failures) <= 1, load.served
+        assert load.served.gap < HANDOVER, load.served
         master.replace()
         until("it is drained still", master.status, lambda status: status["node"]["draining"])
         master.wait_ready()

@@ -1,4 +1,5 @@
 import asyncio
+import signal
 import time
 from collections.abc import Awaitable, Callable
 
@@ -38,3 +39,8 @@ def test_waiting_blocks_nothing() -> None:
     assert report.longest < 0.1
     assert report.where == ""
     assert 0 < report.seconds < 0.2
+
+
+def test_no_alarm_outlives_the_loop() -> None:
+    run(wait)
+    assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
