@@ -11,7 +11,6 @@ import pytest
 from sidecar.core.snapshot import Tree
 from sidecar.core.sync import Hold
 from sidecar.errors import RefusedError
-from sidecar.serving import service
 from sidecar.serving.service import Serving
 from sidecar.vital.nginx import Nginx
 from tests.integration.nginx.server import PATHS, get, settings, until, write
@@ -165,10 +164,7 @@ async def test_what_is_held_waits_also_for_files_elsewhere(place: Place, tmp_pat
     assert place.loads == 2
 
 
-async def test_where_nothing_is_whole_only_what_rests_is_loaded(
-    place: Place, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(service, "SETTLED_AFTER", 0.1)
+async def test_where_nothing_is_whole_only_what_rests_is_loaded(place: Place) -> None:
     await place.ensure()
     place.folders.whole = False
     write("conf.d/a.conf", site("two"))
