@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
+from sidecar.core.change import different
 from sidecar.core.nginx import Named
 from sidecar.core.settings import Settings
 from sidecar.core.snapshot import Kind, Tree
@@ -32,6 +33,12 @@ class Reading:
         """Return what is left of it without some paths."""
         left = frozenset(entry for entry in self.signature if entry[0] not in restless)
         return replace(self, signature=left)
+
+    def changed(self, other: "Reading") -> frozenset[str]:
+        """Return the paths that differ in another reading, as far as both know of them."""
+        rendered = dict(self.rendered.items() ^ other.rendered.items())
+        trees = different(self.tree, other.tree) if self.tree and other.tree else set[str]()
+        return moved(self, other) | trees | {str(path) for path in rendered}
 
 
 def moved(one: Reading, other: Reading) -> frozenset[str]:

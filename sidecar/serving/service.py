@@ -160,7 +160,7 @@ class Serving:
             return
         if await self._knows(looked) and not self._error:
             self._certificates_due.set()
-        elif (wait := self.cooldown()) > 0.0:
+        elif (wait := self._wait(looked)) > 0.0:
             self._look_in(wait)
         elif await self._load(tree):
             self._look_in(RETRY_LATER)
@@ -169,9 +169,9 @@ class Serving:
         """Tell what is wrong with it at this moment."""
         return self._well()
 
-    def cooldown(self) -> float:
-        """Return the seconds until a change that nobody waits for should be loaded."""
-        return self._cooldown.wait(time.monotonic())
+    async def cooldown(self, tree: Tree) -> float:
+        """Return the seconds until what nobody waits for should be loaded."""
+        return self._wait(await asyncio.to_thread(self._reader.read, tree, self._named))
 
     def hurry(self) -> None:
         """Forget what was loaded lately: a person waits."""
@@ -262,7 +262,7 @@ class Serving:
                 error = await self._program.reload(overlap=overlap)
             if error or not loaded:
                 self._reloads["failure" if error else "success"] += 1
-                self._cooldown = self._cooldown.after(time.monotonic())
+                self._cooldown = self._cooldown.after(self._changed(looked), time.monotonic())
             self._judge(error)
             if not error:
                 await self._learn(looked, verdict.dump)
@@ -320,6 +320,13 @@ class Serving:
         self._valid, self._error = not error, error
         if changed:
             self._on_change()
+
+    def _changed(self, looked: Reading) -> frozenset[str]:
+        """Return the paths that nginx has not read as they are now."""
+        return self._loaded.changed(looked) if self._loaded else frozenset()
+
+    def _wait(self, looked: Reading) -> float:
+        return self._cooldown.wait(self._changed(looked), time.monotonic())
 
     def _look_in(self, seconds: float) -> None:
         if self._due is not None:

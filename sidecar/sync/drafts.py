@@ -201,7 +201,7 @@ class Drafts:
         """Take what was seen one step further; see `accept`."""
         try:
             if not self.on_trial and not self._draft.error:
-                if (wait := self._served.cooldown()) > 0.0:
+                if (wait := await self._served.cooldown(look.live)) > 0.0:
                     retry = time.monotonic() + wait
                     self._draft = replace(self._draft, pending=True, retry=retry)
                     return look

@@ -24,7 +24,7 @@ class Served(Protocol):
     async def ensure(self, tree: Tree | None) -> None:
         """Serve what lies there, if that is not what is served; None if it is not whole."""
 
-    def cooldown(self) -> float:
+    async def cooldown(self, tree: Tree) -> float:
         """Return the seconds until what nobody waits for should be tried."""
 
     def hurry(self) -> None:
@@ -57,7 +57,7 @@ class ServedByHook:
     async def ensure(self, _tree: Tree | None) -> None:
         """Leave that to who wrote it."""
 
-    def cooldown(self) -> float:
+    async def cooldown(self, _tree: Tree) -> float:
         """Never wait."""
         return 0.0
 

@@ -50,7 +50,7 @@ class Served:
     async def ensure(self, tree: Tree | None) -> None:
         self.ensured.append(tree)
 
-    def cooldown(self) -> float:
+    async def cooldown(self, _tree: Tree) -> float:
         return self.rest
 
     def hurry(self) -> None:
