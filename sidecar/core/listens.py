@@ -18,9 +18,14 @@ class Listen:
     port: int
     udp: bool = False
 
+    @property
+    def address(self) -> str:
+        """The host as nginx says it."""
+        return self.host or "0.0.0.0"  # noqa: S104 # it listens there
+
     def __str__(self) -> str:
-        host = self.host or "0.0.0.0"  # noqa: S104 # as nginx says it
-        return f"[{host}]:{self.port}" if ":" in host else f"{host}:{self.port}"
+        host = f"[{self.host}]" if ":" in self.host else self.address
+        return f"{host}:{self.port}"
 
 
 def listens(dump: str) -> tuple[Listen, ...]:

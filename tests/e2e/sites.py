@@ -51,6 +51,17 @@ def wait_served(host: str, answer: str, *nodes: Node, within: float = 15) -> Non
         _wait_served(node, host, answer, within)
 
 
+def wait_unknown(host: str, *nodes: Node) -> None:
+    """Wait until each node's own nginx has no such site: the welcome page answers."""
+    for node in nodes:
+        until(
+            f"{node} has no site {host}",
+            lambda: node.fetch(host),  # noqa: B023 # used at once
+            lambda said: said.startswith("kiss-ha: "),
+            within=15,
+        )
+
+
 def _wait_served(node: Node, host: str, answer: str, within: float) -> None:
     until(
         f"{node} says {answer} for {host}",

@@ -178,7 +178,7 @@ def test_a_rollback_is_a_new_snapshot_on_every_node(edited: tuple[Cluster, str, 
 def test_a_restore_brings_back_a_file_on_every_node(edited: tuple[Cluster, str, str]) -> None:
     pair, one, two = edited
     pair.b.folder.remove(OWN)
-    sites.wait_served("own.test", "base", *pair.nodes)
+    sites.wait_unknown("own.test", *pair.nodes)
     before = pair.wait_in_sync()
     pair.a.ha("restore", one, OWN)
     sites.wait_served("own.test", "one", *pair.nodes)

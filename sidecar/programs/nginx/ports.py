@@ -12,8 +12,6 @@ from sidecar.core.listens import Listen
 from sidecar.programs.nginx import workers
 from sidecar.programs.nginx.listeners import sockets
 
-_TCP: Final = ("tcp", "tcp6")
-_UDP: Final = ("udp", "udp6")
 _LISTEN: Final = "0A"
 """State of proc_net_tcp(5)."""
 
@@ -35,12 +33,7 @@ def _busy(listen: Listen) -> bool:
     """Tell whether the address is in use: try to bind to it, for a moment."""
     kind = socket.SOCK_DGRAM if listen.udp else socket.SOCK_STREAM
     try:
-        found = socket.getaddrinfo(
-            listen.host or "0.0.0.0",  # noqa: S104 # as nginx does
-            listen.port,
-            type=kind,
-            flags=socket.AI_PASSIVE,
-        )
+        found = socket.getaddrinfo(listen.address, listen.port, type=kind, flags=socket.AI_PASSIVE)
         family, _, _, _, address = found[0]
         with socket.socket(family, kind) as probe:
             if not listen.udp:
@@ -54,7 +47,12 @@ def _busy(listen: Listen) -> bool:
 
 
 def _holder(listen: Listen, proc: Path) -> str:
-    inodes = frozenset(_inodes(listen, proc))
+    four, six = ("udp", "udp6") if listen.udp else ("tcp", "tcp6")
+    own, other = (six, four) if ":" in listen.host else (four, six)
+    # A socket of the other family holds the address only where none of its own does.
+    inodes = frozenset(_inodes(listen, proc / "net" / own)) or frozenset(
+        _inodes(listen, proc / "net" / other)
+    )
     for name in os.listdir(proc):  # noqa: PTH208 # names are all that is needed
         if name.isdigit() and sockets(int(name), proc) & inodes:
             with suppress(OSError):
@@ -62,11 +60,10 @@ def _holder(listen: Listen, proc: Path) -> str:
     return ""
 
 
-def _inodes(listen: Listen, proc: Path) -> Iterator[int]:
-    for table in _UDP if listen.udp else _TCP:
-        with suppress(OSError), (proc / "net" / table).open() as lines:
-            next(lines)
-            for fields in map(str.split, lines):
-                port = int(fields[1].rpartition(":")[2], 16)
-                if port == listen.port and (listen.udp or fields[3] == _LISTEN):
-                    yield int(fields[9])
+def _inodes(listen: Listen, table: Path) -> Iterator[int]:
+    with suppress(OSError), table.open() as lines:
+        next(lines)
+        for fields in map(str.split, lines):
+            port = int(fields[1].rpartition(":")[2], 16)
+            if port == listen.port and (listen.udp or fields[3] == _LISTEN):
+                yield int(fields[9])
