@@ -36,7 +36,7 @@ class Site:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """All settings, in the order of the README's table."""
+    """All settings, in the order of docs/settings.md."""
 
     nodes: tuple[Address, ...]
     vips: tuple[Interface, ...]

@@ -1,6 +1,6 @@
-"""The settings on paper: the README's table and `.env.example`.
+"""The settings on paper: the table of docs/settings.md and `.env.example`.
 
-`python -m sidecar.settings.document README.md .env.example` rewrites both in place.
+`python -m sidecar.settings.document docs/settings.md .env.example` rewrites both in place.
 """
 
 import re
@@ -17,9 +17,9 @@ BEGIN: Final = "<!-- settings -->"
 END: Final = "<!-- /settings -->"
 
 _HEAD: Final = """\
-The settings of a node: copy this file to .env, give the first three a value, and use the same
-.env on every host. All others are shown with their default, or with an example where they have
-none. Empty means not set. X_FILE=/path reads X from a file, for each X."""
+The settings of a node. Copy this file to .env, fill in the first three, and use the same .env on
+every host. The others are shown with their default, or with an example if they have none. An empty
+value counts as unset. For every X, X_FILE=/path reads the value of X from that file."""
 
 _REQUIRED: Final = {
     "HA_NODES": "<address of host A>,<address of host B>",
@@ -29,8 +29,8 @@ _REQUIRED: Final = {
 """Texts that no node starts with."""
 
 
-def readme_table() -> str:
-    """Return the table of the README, in Markdown."""
+def settings_table() -> str:
+    """Return the table of docs/settings.md, in Markdown."""
     rows = ((f"`{row.variable}`", _default(row), _sentences(row)) for row in SCHEMA)
     cells = [("name", "default", "meaning"), ("---", "---", "---"), *rows]
     return "".join(
@@ -56,7 +56,7 @@ def rewrite(text: str, name: str) -> str:
             f"cannot write the settings into {name}: no place for them",
             f"put {BEGIN} and {END} where the table belongs",
         )
-    return pattern.sub(lambda _: f"{BEGIN}\n{readme_table()}{END}", text)
+    return pattern.sub(lambda _: f"{BEGIN}\n{settings_table()}{END}", text)
 
 
 def main(names: Sequence[str]) -> int:

@@ -1,6 +1,6 @@
 """The one table of all settings.
 
-It makes the parser, the README's table, `.env.example` and what `ha check` prints.
+It makes the parser, the table of docs/settings.md, `.env.example` and what `ha check` prints.
 To add a setting: a row here, a field of `core.settings.Settings`, a line in config/sidecar.yaml.
 """
 
@@ -60,8 +60,8 @@ SCHEMA: Final = (
         field="nodes",
         parse=network.nodes,
         required=True,
-        meaning="Addresses of all nodes, the same list on every host; the order is the preference",
-        allowed="two or more IP addresses of one family, comma separated",
+        meaning="Addresses of all nodes in order of preference, the same list on every host",
+        allowed="at least two IP addresses of one family, comma-separated",
         example="192.168.1.11,192.168.1.12",
     ),
     Row(
@@ -69,10 +69,10 @@ SCHEMA: Final = (
         field="vips",
         parse=network.vips,
         required=True,
-        meaning="The virtual address that moves between the nodes, or several",
+        meaning="The virtual address that moves between the nodes, or several of them",
         allowed=(
-            "`address[/prefix]`, comma separated, at least one of the nodes' own family; "
-            "the prefix is 32 unless given, and always 128 for IPv6"
+            "`address[/prefix]`, comma-separated, at least one of the nodes' own family; "
+            "the prefix defaults to 32 and is always 128 for IPv6"
         ),
         example="192.168.1.10",
     ),
@@ -82,8 +82,8 @@ SCHEMA: Final = (
         parse=parse.secret,
         required=True,
         secret=True,
-        meaning="The secret that the nodes share; all keys are derived from it",
-        allowed="at least 32 characters without spaces; make one with `openssl rand -hex 32`",
+        meaning="The shared secret of the nodes; all keys are derived from it",
+        allowed="at least 32 characters, no spaces; make one with `openssl rand -hex 32`",
         example="<what openssl printed>",
     ),
     Row(
@@ -91,7 +91,7 @@ SCHEMA: Final = (
         field="node",
         parse=parse.optional(network.address),
         computed="detected",
-        meaning="Which of HA_NODES this host is; set it only where its own address does not tell",
+        meaning="Which of HA_NODES this host is; only needed where its addresses do not tell",
         allowed="one of HA_NODES",
         example="192.168.1.11",
     ),
@@ -100,7 +100,7 @@ SCHEMA: Final = (
         field="interface",
         parse=parse.optional(network.interface),
         computed="detected",
-        meaning="Interface for VRRP and the VIP; detected: the one that holds the node's address",
+        meaning="Interface for VRRP and the VIP; by default the one with the node's address",
         allowed="the name of an interface, at most 15 characters",
         example="eth0",
     ),
@@ -110,8 +110,8 @@ SCHEMA: Final = (
         parse=parse.optional(parse.integer(1, 255)),
         computed="from the VIP",
         meaning=(
-            "VRRP router id, its own for each group of nodes on a network; from the VIP: "
-            "the last byte of the first one (192.168.1.10 → 10, fd00::1f → 31), 255 instead of 0"
+            "VRRP router id, unique on the network; by default the last byte of the first VIP "
+            "(192.168.1.10 → 10, fd00::1f → 31), or 255 if that is 0"
         ),
         allowed="1 to 255",
         example="51",
@@ -121,7 +121,7 @@ SCHEMA: Final = (
         field="advert_interval",
         parse=parse.duration("10ms", "40s", step="10ms"),
         default="100ms",
-        meaning="Time between VRRP adverts; a crash is noticed after three of them",
+        meaning="Time between VRRP adverts; a crash is noticed when three are missing",
         allowed="`10ms` to `40s` in steps of 10ms",
         example="100ms",
     ),
@@ -132,7 +132,7 @@ SCHEMA: Final = (
         default="none",
         meaning=(
             "Where the VIP belongs when all nodes are well: `none` leaves it where it is, "
-            "`first` takes it back to the first of HA_NODES"
+            "`first` returns it to the first of HA_NODES"
         ),
         allowed="`none` or `first`",
         example="first",
@@ -142,7 +142,7 @@ SCHEMA: Final = (
         field="nginx",
         parse=parse.boolean,
         default="on",
-        meaning="The bundled nginx; `off` leaves the VIP to a service of your own",
+        meaning="Run the bundled nginx; `off` leaves the VIP to a service of your own",
         allowed=_BOOLEAN,
         example="off",
     ),
@@ -150,10 +150,10 @@ SCHEMA: Final = (
         variable="HA_SITES",
         field="sites",
         parse=network.sites,
-        meaning="Reverse-proxied sites without writing nginx files",
+        meaning="Sites to proxy without writing nginx files",
         allowed=(
-            "`host=url` pairs, comma separated; the host is a name, or `_` for all other names; "
-            "the URL is `http://` or `https://` with host, port and path, without a user or query"
+            "`host=url` pairs, comma-separated; the host is a name, or `_` for all other names; "
+            "the URL is `http://` or `https://` with host, port and path, but no user or query"
         ),
         example="app.example.com=http://192.168.1.20:8080,_=http://192.168.1.21",
     ),
@@ -161,8 +161,8 @@ SCHEMA: Final = (
         variable="HA_CHECK_URLS",
         field="check_urls",
         parse=network.urls,
-        meaning="Further URLs that must answer 2xx or 3xx from this node for it to be eligible",
-        allowed="`http://` and `https://` URLs without a user, comma separated",
+        meaning="Further URLs that must answer 2xx or 3xx for this node to be eligible",
+        allowed="`http://` and `https://` URLs without a user, comma-separated",
         example="http://127.0.0.1:8080/health",
     ),
     Row(
@@ -170,7 +170,7 @@ SCHEMA: Final = (
         field="check_interval",
         parse=parse.duration("100ms", "1h"),
         default="1s",
-        meaning="Time between two checks",
+        meaning="Time between checks",
         allowed=_INTERVAL,
         example="500ms",
     ),
@@ -188,7 +188,7 @@ SCHEMA: Final = (
         field="check_fall",
         parse=parse.integer(1, 100),
         default="2",
-        meaning="Failures in a row until a check counts as failed",
+        meaning="Failures in a row before a check counts as failed",
         allowed="1 to 100",
         example="3",
     ),
@@ -197,7 +197,7 @@ SCHEMA: Final = (
         field="check_rise",
         parse=parse.integer(1, 100),
         default="2",
-        meaning="Successes in a row until it counts as passed again",
+        meaning="Successes in a row before it counts as passed again",
         allowed="1 to 100",
         example="3",
     ),
@@ -206,9 +206,9 @@ SCHEMA: Final = (
         field="sync_paths",
         parse=sync.paths,
         default="/etc/nginx",
-        meaning="Directories that are kept the same on every node, in both directions; one set",
+        meaning="Directories kept the same on every node, in both directions",
         allowed=(
-            "absolute paths, comma separated, none below another one; not `/` and not those of "
+            "absolute paths, comma-separated, none inside another; not `/`, and no directory of "
             "the system or of kiss-ha itself"
         ),
         example="/etc/nginx,/srv/www",
@@ -219,8 +219,8 @@ SCHEMA: Final = (
         parse=sync.schedule,
         show=lambda schedule: schedule or sync.OFF,
         default="*/5 * * * *",
-        meaning="When everything is read and compared, whatever was noticed before; in the zone TZ",
-        allowed="a cron expression of five fields, or `off`",
+        meaning="When every file is read and compared, whatever was noticed before; in zone TZ",
+        allowed="a cron expression with five fields, or `off`",
         example="30 3 * * *",
     ),
     Row(
@@ -237,7 +237,7 @@ SCHEMA: Final = (
         field="sync_soak",
         parse=parse.duration("0s", "1h"),
         default="2s",
-        meaning="How long a change must serve well on its node before the others may have it",
+        meaning="How long a change must serve well on its own node before the others get it",
         allowed="`0s` to `1h`; a plain number is seconds",
         example="30s",
     ),
@@ -247,11 +247,11 @@ SCHEMA: Final = (
         parse=sync.exclude,
         computed="editor droppings",
         meaning=(
-            "What else is left alone, beside what editors drop (`*.swp`, `*~`, `*.tmp`, `.git/` …)"
+            "What else to leave alone, besides editor droppings (`*.swp`, `*~`, `*.tmp`, `.git/` …)"
         ),
         allowed=(
-            "patterns as of rsync, comma separated: `*.bak` anywhere, `cache/` a directory, "
-            "`/old` with a leading slash only at the top of a path of HA_SYNC_PATHS"
+            "rsync-style patterns, comma-separated: `*.bak` anywhere, `cache/` a directory, "
+            "`/old` only at the top of one of HA_SYNC_PATHS"
         ),
         example="*.bak,/cache/",
     ),
@@ -260,7 +260,7 @@ SCHEMA: Final = (
         field="sync_keep",
         parse=parse.integer(1, 10_000),
         default="50",
-        meaning="How many snapshots are kept with their files, to go back to",
+        meaning="How many snapshots to keep with their files, to go back to",
         allowed="1 to 10000",
         example="200",
     ),
@@ -269,8 +269,8 @@ SCHEMA: Final = (
         field="link_port",
         parse=parse.integer(1, 65535),
         default="8730",
-        meaning="TCP port of ssh between the nodes, on the node's address",
-        allowed="1 to 65535, not HA_HTTP_PORT",
+        meaning="TCP port for ssh between the nodes, on the node's address",
+        allowed="1 to 65535, other than HA_HTTP_PORT",
         example="8730",
     ),
     Row(
@@ -278,8 +278,8 @@ SCHEMA: Final = (
         field="http_port",
         parse=parse.integer(1, 65535),
         default="9165",
-        meaning="TCP port of metrics, health and status",
-        allowed="1 to 65535, not HA_SYNC_PORT",
+        meaning="TCP port for metrics, health and status",
+        allowed="1 to 65535, other than HA_SYNC_PORT",
         example="9165",
     ),
     Row(
@@ -287,8 +287,8 @@ SCHEMA: Final = (
         field="http_listen",
         parse=parse.optional(network.listen),
         computed="node address, 127.0.0.1",
-        meaning="Where metrics, health and status are served",
-        allowed="IP addresses, comma separated; `0.0.0.0` and `::` are all addresses",
+        meaning="Addresses that metrics, health and status are served on",
+        allowed="IP addresses, comma-separated; `0.0.0.0` and `::` mean all",
         example="127.0.0.1",
     ),
     Row(
@@ -320,8 +320,8 @@ SCHEMA: Final = (
         field="hook_sync",
         parse=parse.command,
         meaning=(
-            "With HA_NGINX=off: command to run when a peer's change has been put in place, such as "
-            "the reload of your service; if it fails, the change is refused and undone"
+            "With HA_NGINX=off: command to run once a peer's change is in place, such as a reload "
+            "of your service; if it fails, the change is rejected and undone"
         ),
         allowed=_COMMAND,
         example="sh /var/lib/ha/reload.sh",
@@ -331,7 +331,7 @@ SCHEMA: Final = (
         field="log_level",
         parse=parse.choice(LogLevel),
         default="info",
-        meaning="The least severity that is logged",
+        meaning="The lowest severity to log",
         allowed="`debug`, `info`, `warning` or `error`",
         example="debug",
     ),
@@ -340,7 +340,7 @@ SCHEMA: Final = (
         field="log_format",
         parse=parse.choice(LogFormat),
         default="text",
-        meaning="How log lines are written",
+        meaning="The format of log lines",
         allowed="`text` or `json`",
         example="json",
     ),
@@ -350,7 +350,7 @@ SCHEMA: Final = (
         parse=parse.timezone,
         default="UTC",
         meaning="Time zone of logs and schedules",
-        allowed="a name of the tz database",
+        allowed="a name from the tz database",
         example="Europe/Berlin",
     ),
     Row(
@@ -358,7 +358,7 @@ SCHEMA: Final = (
         field="color",
         parse=parse.colored,
         show=lambda color: "" if color else "1",
-        meaning="Anything at all keeps color out of the output",
+        meaning="Set to anything, it turns colors off",
         allowed="any text",
         example="1",
     ),

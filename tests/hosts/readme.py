@@ -33,7 +33,7 @@ class QuickStart:
 def quick_start() -> QuickStart:
     """Read it from README.md; raise ValueError if it has other blocks."""
     section = README.read_text(encoding="utf-8").partition("\n## Quick start\n")[2]
-    section = section.partition("\n### ")[0]
+    section = section.partition("\n## ")[0]
     blocks = re.findall(r"^```(sh|yaml)\n(.*?)^```", section, re.MULTILINE | re.DOTALL)
     image, compose, environment, start, look, site = (text for _, text in blocks)
     page, status, kill = (line.partition(" #")[0].strip() for line in look.splitlines())

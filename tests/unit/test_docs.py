@@ -17,15 +17,21 @@ from tests.unit.reports import FULL
 
 SOURCE = Path(sidecar.__file__).parent
 ROOT = Path(__file__).parents[2]
-README = (ROOT / "README.md").read_text(encoding="utf-8")
-ARCHITECTURE = (ROOT / "docs/architecture.md").read_text(encoding="utf-8")
 DOCUMENTS = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]
-DECISIONS = sorted((ROOT / "docs/adr").glob("*.md"))
+DECISIONS = sorted((ROOT / "docs/adr").glob("0*.md"))
+RULES = (ROOT / "config/prometheus/rules.yaml").read_text(encoding="utf-8")
+OF_OTHERS = ("A thread timer expired", "[emerg] bind()")
+"""How the lines begin that keepalived and nginx log."""
 
 
-def table(head: str) -> dict[str, str]:
+def read(name: str) -> str:
+    """Return the text of a document."""
+    return (ROOT / name).read_text(encoding="utf-8")
+
+
+def table(name: str, head: str) -> dict[str, str]:
     """Return the first cell, without backticks, and the last one of each row below `head`."""
-    lines = README.partition(f"\n| {head} |")[2].splitlines()[2:]
+    lines = read(name).partition(f"\n| {head} |")[2].splitlines()[2:]
     rows = {}
     for line in lines:
         if not line.startswith("|"):
@@ -35,10 +41,10 @@ def table(head: str) -> dict[str, str]:
     return rows
 
 
-def tables(head: str) -> set[str]:
+def tables(name: str, head: str) -> set[str]:
     """Return the first cells of all tables that begin with `head`."""
     found: set[str] = set()
-    for part in README.split(f"\n| {head} |")[1:]:
+    for part in read(name).split(f"\n| {head} |")[1:]:
         rows = part.partition("\n\n")[0].splitlines()[2:]
         found |= {row.split("|")[1].strip().strip("`") for row in rows}
     return found
@@ -55,43 +61,73 @@ def problem_codes() -> Iterator[str]:
 
 
 def exported_metrics() -> Iterator[str]:
-    """Give every metric as the README writes it, with its labels."""
+    """Give every metric as the documents write it, with its labels."""
     for family in make_registry(lambda: FULL).collect():
         for sample in family.samples:
             labels = ",".join(sample.labels)
             yield f"{sample.name}{{{labels}}}" if labels else sample.name
 
 
-def test_the_readme_has_every_command() -> None:
-    assert table("command | does").keys() == {f"ha {command}" for command in COMMANDS}
+def texts() -> Iterator[str]:
+    """Give every text of the code, or what lies between the values that are put into it."""
+    for file in SOURCE.rglob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                yield node.value
 
 
-def test_the_readme_gives_only_commands_that_exist() -> None:
-    given = re.findall(r"(?:`| sidecar )ha ([a-z]+)", README)
+def test_the_readme_is_short() -> None:
+    assert len(read("README.md").splitlines()) <= 200
+
+
+def test_every_command_is_documented() -> None:
+    assert table("docs/commands.md", "command | does").keys() == {
+        f"ha {command}" for command in COMMANDS
+    }
+
+
+@pytest.mark.parametrize("file", DOCUMENTS, ids=lambda file: file.stem)
+def test_a_document_names_only_commands_that_exist(file: Path) -> None:
+    given = re.findall(r"(?:`| sidecar )ha ([a-z]+)", file.read_text(encoding="utf-8"))
     assert set(given) <= COMMANDS.keys()
 
 
-def test_the_readme_has_every_exit_code() -> None:
-    assert table("exit code | means").keys() == {str(code.value) for code in ExitCode}
+def test_every_exit_code_is_documented() -> None:
+    documented = table("docs/commands.md", "exit code | means").keys()
+    assert documented == {str(code.value) for code in ExitCode}
 
 
-def test_the_readme_has_every_metric_with_its_labels() -> None:
-    assert tables("metric | means") == set(exported_metrics())
+def test_every_metric_is_documented_with_its_labels() -> None:
+    assert tables("docs/metrics.md", "metric | means") == set(exported_metrics())
+
+
+def test_every_alert_is_documented() -> None:
+    alerts = {rule["alert"] for group in yaml.safe_load(RULES)["groups"] for rule in group["rules"]}
+    assert table("docs/metrics.md", "alert | means").keys() == alerts
 
 
 def test_the_alert_rules_ask_for_metrics_and_problems_that_exist() -> None:
-    rules = (ROOT / "config/prometheus/rules.yaml").read_text(encoding="utf-8")
-    asked = set(re.findall(r"\b(ha_\w+|keepalived_\w+|nginx_\w+)\{", rules))
+    asked = set(re.findall(r"\b(ha_\w+|keepalived_\w+|nginx_\w+)\{", RULES))
     assert asked <= {metric.partition("{")[0] for metric in exported_metrics()}
     assert {"ha_vip_held", "ha_eligible"} < asked
 
 
-def test_the_readme_has_every_problem() -> None:
-    assert table("code | means | do").keys() == set(problem_codes())
+def test_every_problem_is_documented() -> None:
+    documented = table("docs/troubleshooting.md", "code | means | do").keys()
+    assert documented == set(problem_codes())
 
 
-def test_the_readme_has_every_capability_with_its_reason() -> None:
-    assert table("capability | because") == {**NEEDED, **WANTED}
+def test_the_log_lines_of_the_documents_are_those_of_the_code() -> None:
+    said = tuple(texts())
+    for line in table("docs/troubleshooting.md", "line | meaning, and what to do"):
+        clauses = [part.strip() for part in re.split(r"…|\d|: |[A-Z]{3}\w+", line)]
+        phrases = [clause for clause in clauses if " " in clause]
+        known = any(phrase in text for phrase in phrases for text in said)
+        assert known or not phrases or line.startswith(OF_OTHERS), line
+
+
+def test_every_capability_is_documented_with_its_reason() -> None:
+    assert table("docs/security.md", "capability | because") == {**NEEDED, **WANTED}
 
 
 def test_the_container_has_the_capabilities_that_are_needed() -> None:
@@ -100,18 +136,25 @@ def test_the_container_has_the_capabilities_that_are_needed() -> None:
 
 
 def test_the_readme_shows_the_compose_file_as_it_is() -> None:
-    compose = (ROOT / "docker-compose.yml").read_text(encoding="utf-8")
-    assert f"```yaml\n{compose}```" in README
+    compose = read("docker-compose.yml")
+    assert f"```yaml\n{compose}```" in read("README.md")
     assert len(compose.splitlines()) <= 25, "a quick start is short"
 
 
-def test_the_architecture_has_every_package() -> None:
-    packages = {directory.parent.name for directory in SOURCE.glob("*/__init__.py")}
-    assert {name for name in packages if f"| `{name}/` |" not in ARCHITECTURE} == set()
+def test_the_architecture_fits_a_page_and_names_only_what_exists() -> None:
+    text = read("docs/architecture.md")
+    assert len(text.splitlines()) <= 75
+    named = set(re.findall(r"`([a-z_/]+/[\w./-]*)`", text))
+    named |= set(re.findall(r"(?<![\w/])([a-z]+/[a-z_]*) ", text.partition("\n**")[0]))
+    there = {name for name in named for base in (ROOT, SOURCE) if (base / name).exists()}
+    there |= {name for name in named if (SOURCE / f"{name}.py").exists()}
+    assert named == there
 
 
-def test_the_architecture_links_every_decision() -> None:
-    assert [file.name for file in DECISIONS if f"(adr/{file.name})" not in ARCHITECTURE] == []
+def test_every_decision_is_listed() -> None:
+    listed = re.findall(r"^(\d+)\. \[(.*)\]\((.*)\)$", read("docs/adr/README.md"), re.MULTILINE)
+    titles = {file.name: file.read_text(encoding="utf-8").splitlines()[0] for file in DECISIONS}
+    assert {file: f"# {number}. {title}" for number, title, file in listed} == titles
 
 
 @pytest.mark.parametrize("file", DECISIONS, ids=lambda file: file.stem)
