@@ -14,10 +14,9 @@ from contextlib import AsyncExitStack, suppress
 from typing import Any, Final
 
 from sidecar import __version__
-from sidecar.actions import Actions
 from sidecar.core.report import NginxReport, Report, Role
 from sidecar.core.settings import Identity, Settings
-from sidecar.errors import ExitCode, SidecarError
+from sidecar.errors import ExitCode, RefusedError, SidecarError
 from sidecar.hooks import Hooks
 from sidecar.host import capabilities
 from sidecar.host.loop import Turns, measured
@@ -32,6 +31,7 @@ from sidecar.serving.service import Serving
 from sidecar.settings.describe import describe
 from sidecar.settings.load import Loaded
 from sidecar.startup import identify, interface_of, prepare_host
+from sidecar.sync.orders import Orders
 from sidecar.sync.served import Served, ServedByHook
 from sidecar.sync.service import Sync
 from sidecar.vital.commands import Commands
@@ -162,7 +162,7 @@ class Daemon:
         self._sshd = Supervisor(ssh.sshd(paths))
         served: Served = self._serving or ServedByHook(settings.hook_sync)
         self._sync = Sync(settings, identity, paths, served, on_change=self._on_head)
-        self._actions = Actions(Commands(self._node, settings.prefer), self._sync, self._serving)
+        self._orders = self._make_orders()
         self._vital: dict[str, asyncio.Task[None]] = {}
         self._rest: list[asyncio.Task[None]] = []
         self._ended = asyncio.Event()
@@ -240,6 +240,27 @@ class Daemon:
             self._turns.report(),
         )
 
+    def _make_orders(self) -> control.Orders:
+        """Return what carries out the commands that a person gives the running node."""
+        node = Commands(self._node, self._settings.prefer)
+        return {
+            "failover": node.failover,
+            "drain": node.drain,
+            "resume": node.resume,
+            "reload": self._serving.reload if self._serving else _reload_nothing,
+            "sync": self._by_sync(lambda sync: sync.sync),
+            "sync release": self._by_sync(lambda sync: sync.release),
+            "rollback": self._by_sync(lambda sync: sync.rollback),
+            "restore": self._by_sync(lambda sync: sync.restore),
+            "bring": self._by_sync(lambda sync: sync.bring),
+        }
+
+    def _by_sync(self, order: Callable[[Orders], control.Order]) -> control.Order:
+        async def perform(**given: object) -> str:
+            return await order(self._sync.orders)(**given)
+
+        return perform
+
     def _make_parts(self) -> dict[str, Callable[[], Awaitable[None]]]:
         settings, socket = self._settings, self._paths.control_socket
         listen = settings.http_listen or (str(self._identity.node), "127.0.0.1")
@@ -249,7 +270,7 @@ class Daemon:
             "publish": self._publish,
             "hooks": self._hooks.run,
             "http": lambda: app.serve(self.report, addresses=listen, port=settings.http_port),
-            "control": lambda: control.serve(self.report, self._actions, socket=socket),
+            "control": lambda: control.serve(self.report, self._orders, socket=socket),
             "dump": self._dump,
             "sync": self._sync.run,
         }
@@ -369,6 +390,10 @@ class Daemon:
             log.critical("%s ended: %s", task.get_name(), error, exc_info=None if known else error)
             return ExitCode.GAVE_UP if isinstance(error, GaveUpError) else ExitCode.INTERNAL
         return ExitCode.DONE
+
+
+async def _reload_nothing() -> str:
+    raise RefusedError("cannot reload: HA_NGINX=off", "reload the service of your own yourself")
 
 
 def _innermost(error: BaseException | None) -> BaseException | None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from socket import AF_UNIX, SOCK_STREAM, socket
 from typing import Any, override
 
+from sidecar.commands.table import Command
 from sidecar.errors import RefusedError, SidecarError
 
 
@@ -33,14 +34,14 @@ class Control:
             raise SidecarError(f"cannot get the status: HTTP {status}", _SEE_LOG)
         return body
 
-    def order(self, action: str, **given: object) -> str:
-        """Perform an action of `web.control.Actions` and return the text to print.
+    def order(self, command: Command, given: Mapping[str, object]) -> str:
+        """Let the node carry out a command and return the text to print.
 
         Raise RefusedError if the answer is no, SidecarError if it failed.
         """
-        status, body = self._ask("POST", f"/{action}", json.dumps(given))
+        status, body = self._ask("POST", command.route, json.dumps(given))
         answer = _object(body)
-        message = str(answer.get("message") or f"cannot {action}: HTTP {status}")
+        message = str(answer.get("message") or f"cannot {command.name}: HTTP {status}")
         if status == HTTPStatus.OK:
             return message
         hint = str(answer.get("hint", _SEE_LOG))

@@ -2,53 +2,30 @@
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from http import HTTPStatus
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from aiohttp import web
 
+from sidecar.commands.table import ORDERS, Command
 from sidecar.core.report import Report
 from sidecar.errors import RefusedError, SidecarError
 from sidecar.host.door import listen_at
 from sidecar.web.server import listening, make_app, ready_response, status_response, status_text
 
+Order = Callable[..., Awaitable[str]]
+Orders = Mapping[str, Order]
+"""What carries out each command of `ORDERS`, given its parameters by name.
 
-class Actions(Protocol):
-    """What a person can order. Each returns the sentence to print, or raises RefusedError."""
-
-    async def failover(self) -> str:
-        """Give the VIP to a peer now, and stay ready to take it back."""
-
-    async def drain(self) -> str:
-        """Give the VIP away and keep away from it until `resume`."""
-
-    async def resume(self) -> str:
-        """End `drain`."""
-
-    async def reload(self) -> str:
-        """Test and load the configuration of nginx now."""
-
-    async def sync(self, *, dry_run: bool) -> str:
-        """Compare the folders now and sync them; with `dry_run` only tell what would be done."""
-
-    async def release(self) -> str:
-        """Let pass what the guards of sync hold at this moment."""
-
-    async def bring(self, snapshot: str) -> str:
-        """Bring what is missing here of a snapshot, given by its id, from the other nodes."""
-
-    async def rollback(self, snapshot: str) -> str:
-        """Make an earlier state the live one, on every node; `snapshot` is as a person names it."""
-
-    async def restore(self, snapshot: str, path: str) -> str:
-        """Make what an earlier state had at and below `path` live, on every node."""
+It returns the sentence to print, or raises RefusedError.
+"""
 
 
-def control_app(report: Callable[[], Report], actions: Actions) -> web.Application:
-    """Return the application that shows what `report` returns and performs `actions`."""
+def control_app(report: Callable[[], Report], orders: Orders) -> web.Application:
+    """Return the application that shows what `report` returns and carries out `orders`."""
 
     async def readyz(_request: web.Request) -> web.Response:
         return ready_response(report())
@@ -56,54 +33,35 @@ def control_app(report: Callable[[], Report], actions: Actions) -> web.Applicati
     async def status(_request: web.Request) -> web.Response:
         return status_response(status_text(report()).encode())
 
-    async def sync(request: web.Request) -> web.Response:
-        given = await _given(request, dry_run=bool)
-        return await _perform(partial(actions.sync, **given), request)
-
-    async def bring(request: web.Request) -> web.Response:
-        given = await _given(request, snapshot=str)
-        return await _perform(partial(actions.bring, **given), request)
-
-    async def rollback(request: web.Request) -> web.Response:
-        given = await _given(request, snapshot=str)
-        return await _perform(partial(actions.rollback, **given), request)
-
-    async def restore(request: web.Request) -> web.Response:
-        given = await _given(request, snapshot=str, path=str)
-        return await _perform(partial(actions.restore, **given), request)
+    async def perform(command: Command, request: web.Request) -> web.Response:
+        given = await _given(request, command)
+        return await _perform(partial(orders[command.name], **given))
 
     return make_app(
         [
             web.get("/readyz", readyz),
             web.get("/api/v1/status", status),
-            web.post("/failover", partial(_perform, actions.failover)),
-            web.post("/drain", partial(_perform, actions.drain)),
-            web.post("/resume", partial(_perform, actions.resume)),
-            web.post("/reload", partial(_perform, actions.reload)),
-            web.post("/sync", sync),
-            web.post("/release", partial(_perform, actions.release)),
-            web.post("/bring", bring),
-            web.post("/rollback", rollback),
-            web.post("/restore", restore),
+            *(web.post(command.route, partial(perform, command)) for command in ORDERS),
         ]
     )
 
 
-async def serve(report: Callable[[], Report], actions: Actions, *, socket: Path) -> None:
+async def serve(report: Callable[[], Report], orders: Orders, *, socket: Path) -> None:
     """Answer on the unix socket until cancelled; raise SidecarError if it cannot be made.
 
     Who may write to the socket may give orders: its directory must be open to root only.
     """
     hint = f"{socket.parent} must be there and writable"
     listeners = {str(socket): partial(listen_at, socket)}
-    app = control_app(report, actions)
+    app = control_app(report, orders)
     # No lifetime: an order takes the time that it needs.
     async with listening(app, listeners, lifetime=None, hint=hint):
         await asyncio.Event().wait()
 
 
-async def _given(request: web.Request, **kinds: type) -> dict[str, Any]:
-    """Return the fields of the body, which are `kinds`; raise HTTPBadRequest for anything else."""
+async def _given(request: web.Request, command: Command) -> dict[str, Any]:
+    """Return what the body gives the command; raise HTTPBadRequest if that is anything else."""
+    kinds = {parameter.name: parameter.kind for parameter in command.parameters}
     try:
         given = json.loads(await request.read())
     except ValueError:
@@ -113,10 +71,9 @@ async def _given(request: web.Request, **kinds: type) -> dict[str, Any]:
     return given
 
 
-async def _perform(action: Callable[[], Awaitable[str]], request: web.Request) -> web.Response:
-    await request.read()  # what is not read would reset the connection, and lose the answer
+async def _perform(order: Callable[[], Awaitable[str]]) -> web.Response:
     try:
-        return web.json_response({"message": await action()})
+        return web.json_response({"message": await order()})
     except RefusedError as error:
         return _error(error, HTTPStatus.CONFLICT)
     except SidecarError as error:

@@ -11,7 +11,7 @@ import pytest
 from sidecar.cli import main
 from sidecar.core.report import Report
 from sidecar.host.paths import Paths
-from sidecar.web.control import Actions, serve
+from sidecar.web.control import Orders, serve
 from tests.unit.settings.example import CONFIG_FILE
 
 
@@ -25,7 +25,7 @@ class Said:
 
 
 Ha = Callable[..., Coroutine[Any, Any, Said]]
-Daemon = Callable[[Report, Actions], AbstractAsyncContextManager[None]]
+Daemon = Callable[[Report, Orders], AbstractAsyncContextManager[None]]
 
 
 @pytest.fixture
@@ -55,8 +55,8 @@ def daemon(control_socket: Path) -> Daemon:
     """Serve the control socket as the daemon does."""
 
     @contextlib.asynccontextmanager
-    async def serving(report: Report, actions: Actions) -> AsyncIterator[None]:
-        task = asyncio.create_task(serve(lambda: report, actions, socket=control_socket))
+    async def serving(report: Report, orders: Orders) -> AsyncIterator[None]:
+        task = asyncio.create_task(serve(lambda: report, orders, socket=control_socket))
         await until_it_listens(control_socket, task)
         yield
         task.cancel()

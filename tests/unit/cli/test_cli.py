@@ -4,66 +4,91 @@ import signal
 import subprocess
 import sys
 from dataclasses import replace
+from importlib import import_module
+from inspect import signature
 from pathlib import Path
+from typing import Final
 
 import pytest
 
 from sidecar import __version__, cli
+from sidecar.commands.table import COMMANDS, Command
 from sidecar.core.change import printable
 from sidecar.core.present import status_text, to_json
 from sidecar.core.report import CheckReport
 from sidecar.errors import ProgramError, RefusedError
 from sidecar.host.paths import Paths
 from sidecar.sync.store import History
+from sidecar.web.control import Orders
 from tests.unit.cli.conftest import Daemon, Ha
 from tests.unit.reports import FULL
 from tests.unit.settings.example import REQUIRED
 from tests.unit.trees import snapshot
 
 
-class Obeying:
-    async def failover(self) -> str:
-        return "192.0.2.12 is MASTER now"
+async def failover() -> str:
+    return "192.0.2.12 is MASTER now"
 
-    async def reload(self) -> str:
-        raise RefusedError("cannot reload: [emerg] no", "correct it")
 
-    async def drain(self) -> str:
-        raise RefusedError("cannot drain: no peer could take over", "start one")
+async def drain() -> str:
+    raise RefusedError("cannot drain: no peer could take over", "start one")
 
-    async def resume(self) -> str:
-        raise ProgramError("cannot write the flag: No space left on device")
 
-    async def sync(self, *, dry_run: bool) -> str:
-        return "would do nothing" if dry_run else "head is 3f2a9c81d0be"
+async def resume() -> str:
+    raise ProgramError("cannot write the flag: No space left on device")
 
-    async def bring(self, snapshot: str) -> str:
-        raise RefusedError(f"cannot use snapshot {snapshot[:12]}: no linked node has it")
 
-    async def rollback(self, snapshot: str) -> str:
-        raise RefusedError(f"cannot use {snapshot!r}: no snapshot begins so")
+async def reload() -> str:
+    raise RefusedError("cannot reload: [emerg] no", "correct it")
 
-    async def release(self) -> str:
-        return "released (mass-delete): 12 of 20 files"
 
-    async def restore(self, snapshot: str, path: str) -> str:
-        return f"restored {printable(path)} from {snapshot}"
+async def sync(*, dry_run: bool) -> str:
+    return "would do nothing" if dry_run else "head is 3f2a9c81d0be"
+
+
+async def release() -> str:
+    return "released (mass-delete): 12 of 20 files"
+
+
+async def bring(snapshot: str) -> str:
+    raise RefusedError(f"cannot use snapshot {snapshot[:12]}: no linked node has it")
+
+
+async def rollback(snapshot: str) -> str:
+    raise RefusedError(f"cannot use {snapshot!r}: no snapshot begins so")
+
+
+async def restore(snapshot: str, path: str) -> str:
+    return f"restored {printable(path)} from {snapshot}"
+
+
+OBEYING: Final[Orders] = {
+    "failover": failover,
+    "drain": drain,
+    "resume": resume,
+    "reload": reload,
+    "sync": sync,
+    "sync release": release,
+    "bring": bring,
+    "rollback": rollback,
+    "restore": restore,
+}
 
 
 async def test_status_shows_the_report_as_text(ha: Ha, daemon: Daemon) -> None:
-    async with daemon(FULL, Obeying()):
+    async with daemon(FULL, OBEYING):
         said = await ha("status")
     assert (said.code, said.out) == (0, status_text(FULL, color=False) + "\n")
 
 
 async def test_status_shows_the_report_as_json(ha: Ha, daemon: Daemon) -> None:
-    async with daemon(FULL, Obeying()):
+    async with daemon(FULL, OBEYING):
         said = await ha("status", "--json")
     assert (said.code, json.loads(said.out)) == (0, to_json(FULL))
 
 
 async def test_a_good_node_is_healthy(ha: Ha, daemon: Daemon) -> None:
-    async with daemon(replace(FULL, node=replace(FULL.node, draining=True)), Obeying()):
+    async with daemon(replace(FULL, node=replace(FULL.node, draining=True)), OBEYING):
         said = await ha("health")
     assert said.code == 0
     assert said.out.startswith("healthy: 192.0.2.11 is MASTER")
@@ -72,13 +97,13 @@ async def test_a_good_node_is_healthy(ha: Ha, daemon: Daemon) -> None:
 async def test_a_node_with_a_hard_failure_is_not_and_says_why(ha: Ha, daemon: Daemon) -> None:
     node = replace(FULL.node, eligible=False, hard=("nginx",))
     check = CheckReport(name="nginx", up=False, hard=True, message="connection refused")
-    async with daemon(replace(FULL, node=node, checks=(check,)), Obeying()):
+    async with daemon(replace(FULL, node=node, checks=(check,)), OBEYING):
         said = await ha("health")
     assert (said.code, said.out) == (1, "unhealthy: nginx: connection refused\n")
 
 
 async def test_an_order_prints_its_sentence(ha: Ha, daemon: Daemon) -> None:
-    async with daemon(FULL, Obeying()):
+    async with daemon(FULL, OBEYING):
         said = await ha("failover")
     assert (said.code, said.out) == (0, "192.0.2.12 is MASTER now\n")
 
@@ -97,20 +122,20 @@ async def test_an_order_prints_its_sentence(ha: Ha, daemon: Daemon) -> None:
 async def test_what_is_ordered_goes_along(
     ha: Ha, daemon: Daemon, arguments: tuple[str, ...], code: int, text: str
 ) -> None:
-    async with daemon(FULL, Obeying()):
+    async with daemon(FULL, OBEYING):
         said = await ha(*arguments)
     assert (said.code, said.out + said.error) == (code, text)
 
 
 async def test_an_order_that_is_refused_says_why(ha: Ha, daemon: Daemon) -> None:
-    async with daemon(FULL, Obeying()):
+    async with daemon(FULL, OBEYING):
         said = await ha("drain")
     expected = "cannot drain: no peer could take over\n  start one\n"
     assert (said.code, said.out, said.error) == (1, "", expected)
 
 
 async def test_an_order_that_fails_is_not_a_no(ha: Ha, daemon: Daemon) -> None:
-    async with daemon(FULL, Obeying()):
+    async with daemon(FULL, OBEYING):
         said = await ha("resume")
     assert said.code == 70
     assert said.error.startswith("cannot write the flag: No space left on device")
@@ -173,7 +198,7 @@ async def test_the_history_is_shown_also_without_a_daemon(
     peer = FULL.peers[0]
     assert peer.state is not None
     linked = replace(peer, state=replace(peer.state, head=one))
-    async with daemon(replace(FULL, peers=(linked,)), Obeying()):
+    async with daemon(replace(FULL, peers=(linked,)), OBEYING):
         assert "  head, head of 192.0.2.12\n" in (await ha("history")).out
 
 
@@ -214,7 +239,7 @@ async def test_a_snapshot_that_is_not_whole_is_asked_for_and_refused(
         said = await ha(*order)
         assert said.code == 1
         assert f"snapshot {one[:12]} is not whole on this node: cannot reach" in said.error
-        async with daemon(FULL, Obeying()):
+        async with daemon(FULL, OBEYING):
             said = await ha(*order)
         assert (said.code, "no linked node has it" in said.error) == (1, True)
 
@@ -263,13 +288,23 @@ def test_help_lists_every_command(capsys: pytest.CaptureFixture[str]) -> None:
         cli.main(["--help"])
     assert exit_.value.code == 0
     text = " ".join(capsys.readouterr().out.split())
-    assert all(f" {name} {words}" in text for name, words in cli.COMMANDS.items())
+    listed = [row for row in COMMANDS.values() if row.shown and " " not in row.name]
+    assert all(f" {row.name} {row.help}" in text for row in listed)
+    assert " bring " not in text.replace("restore bring", "")
+
+
+@pytest.mark.parametrize("row", COMMANDS.values(), ids=lambda row: row.name)
+def test_a_command_that_no_node_carries_out_has_a_module(row: Command) -> None:
+    if row.patience is None:
+        wanted = {parameter.name for parameter in row.parameters}
+        module = import_module(f"sidecar.commands.{row.name}")
+        assert set(signature(module.run).parameters) - {"context", "_context"} == wanted
 
 
 def test_what_is_asked_often_loads_little() -> None:
     program = """
 import sys
-import sidecar.cli, sidecar.core.present, sidecar.host.paths, sidecar.web.client
+import sidecar.cli, sidecar.commands.health, sidecar.core.present
 assert not {"aiohttp", "asyncio", "yaml", "prometheus_client"} & sys.modules.keys()
 """
     subprocess.run([sys.executable, "-c", program], check=True)

@@ -1,10 +1,11 @@
 """`ha status`: the daemon's report, once or again each second."""
 
-import json
+import json as notation
 import sys
 import time
 from typing import Final
 
+from sidecar.commands.context import Context
 from sidecar.core.present import from_json, status_text
 from sidecar.core.report import Report
 from sidecar.errors import ExitCode, SidecarError
@@ -19,7 +20,7 @@ _TO_TOP: Final = "\x1b[H\x1b[J"
 
 def ask(control: Control) -> Report:
     """Return the daemon's report; raise RefusedError without a daemon."""
-    return from_json(json.loads(control.status()))
+    return from_json(notation.loads(control.status()))
 
 
 def colored() -> bool:
@@ -27,19 +28,16 @@ def colored() -> bool:
     return sys.stdout.isatty() and wants_color()
 
 
-def show(control: Control) -> int:
-    """Print the status for people."""
-    print(status_text(ask(control), color=colored()))
+def run(context: Context, *, json: bool, watch: bool) -> int:
+    """Print the status: for people, for programs, or for people again and again."""
+    control = context.control()
+    if watch:
+        return _watch(control)
+    print(control.status().rstrip() if json else status_text(ask(control), color=colored()))
     return ExitCode.DONE
 
 
-def show_json(control: Control) -> int:
-    """Print the status for programs."""
-    print(control.status().rstrip())
-    return ExitCode.DONE
-
-
-def watch(control: Control) -> int:
+def _watch(control: Control) -> int:
     """Print the status each second, at the top of the screen if it is one, until interrupted."""
     top = _TO_TOP if sys.stdout.isatty() else "\n"
     try:

@@ -1,19 +1,18 @@
 """`ha render`: what would be written for the programs, without starting anything."""
 
 import asyncio
-from collections.abc import Iterator
 
+from sidecar.commands.context import Context
 from sidecar.core.settings import Identity, Settings
+from sidecar.errors import ExitCode
 from sidecar.host.network import Network
-from sidecar.host.paths import Paths
 from sidecar.programs import keepalived, nginx, ssh
-from sidecar.settings.load import Loaded
 from sidecar.startup import identify
 
 
-def render(loaded: Loaded) -> Iterator[str]:
-    """Give every rendered file, each under its path; secrets are not among them."""
-    settings, paths = loaded.settings, Paths()
+def run(context: Context) -> int:
+    """Print every rendered file, each under its path; secrets are not among them."""
+    settings, paths = context.loaded().settings, context.paths
     identity = asyncio.run(_identify(settings))
     files = {
         keepalived.Files.below(paths.run).config: keepalived.render(
@@ -26,7 +25,8 @@ def render(loaded: Loaded) -> Iterator[str]:
     if settings.nginx:
         files |= nginx.rendered(settings, paths)
     for path, text in files.items():
-        yield f"# {path}\n{text}"
+        print(f"# {path}\n{text}")
+    return ExitCode.DONE
 
 
 async def _identify(settings: Settings) -> Identity:

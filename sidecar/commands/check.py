@@ -5,23 +5,25 @@ import socket
 from collections.abc import Iterator
 from contextlib import suppress
 
+from sidecar.commands.context import Context
 from sidecar.core.listens import listens
 from sidecar.core.nginx import advice, problems
 from sidecar.core.report import Severity
+from sidecar.core.settings import Settings
 from sidecar.errors import ExitCode, ProgramError
 from sidecar.host.paths import Paths
 from sidecar.programs import nginx
 from sidecar.programs.nginx.ports import taken
 from sidecar.settings.describe import describe
-from sidecar.settings.load import Loaded
 from sidecar.startup import host_problems
 
 
-def check(loaded: Loaded) -> int:
+def run(context: Context) -> int:
     """Print the settings with their sources and every problem; return 78 if one is an error."""
+    loaded, paths = context.loaded(), context.paths
     for line in describe(loaded):
         print(line)
-    found = [*_host(), *_nginx(loaded)]
+    found = [*_host(paths), *_nginx(loaded.settings, paths)]
     for severity, text in found:
         print(f"\n{severity}: {text}")
     errors = sum(severity is Severity.ERROR for severity, _ in found)
@@ -29,13 +31,12 @@ def check(loaded: Loaded) -> int:
     return ExitCode.CONFIGURATION if errors else ExitCode.DONE
 
 
-def _host() -> Iterator[tuple[Severity, str]]:
-    return ((Severity.ERROR, problem) for problem in host_problems(Paths()))
+def _host(paths: Paths) -> Iterator[tuple[Severity, str]]:
+    return ((Severity.ERROR, problem) for problem in host_problems(paths))
 
 
-def _nginx(loaded: Loaded) -> Iterator[tuple[Severity, str]]:
+def _nginx(settings: Settings, paths: Paths) -> Iterator[tuple[Severity, str]]:
     """Give what is wrong with the configuration on disk, if the bundled nginx is to serve it."""
-    paths, settings = Paths(), loaded.settings
     if not settings.nginx:
         return
     if not (paths.nginx / "nginx.conf").exists():

@@ -1,18 +1,24 @@
 """What the history shows of itself: list, differences, a copy of the files."""
 
 import os
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Mapping
+from contextlib import redirect_stdout
+from dataclasses import dataclass, field
+from functools import partial
+from io import StringIO
 from pathlib import Path
+from typing import override
 
 import pytest
 
-from sidecar import past
+from sidecar.commands import diff, export, history
+from sidecar.commands.context import Context
 from sidecar.core.backoff import Backoff
 from sidecar.core.change import MAX_DIFF
-from sidecar.core.settings import Settings
 from sidecar.core.snapshot import Kind, Snapshot
 from sidecar.errors import RefusedError, SidecarError
 from sidecar.host.paths import Paths
+from sidecar.settings.load import Loaded
 from sidecar.sync.compare import difference, kept, live
 from sidecar.sync.decisions import Decisions
 from sidecar.sync.lookup import lookup
@@ -20,6 +26,30 @@ from sidecar.sync.store import History
 from tests.unit.settings.example import load_with
 from tests.unit.sync.folder import Spec, look, make, told
 from tests.unit.trees import tree
+
+
+@dataclass(frozen=True, slots=True)
+class Alone(Context):
+    """A node whose daemon says that nobody else has anything."""
+
+    roots: tuple[Path, ...]
+    keep: int = 50
+
+    @override
+    def loaded(self) -> Loaded:
+        roots = ",".join(map(str, self.roots))
+        return load_with(HA_SYNC_PATHS=roots, HA_SYNC_KEEP=str(self.keep))
+
+    @override
+    def order(self, name: str, given: Mapping[str, object]) -> str:
+        raise RefusedError(f"nobody has {given['snapshot']}", "look elsewhere")
+
+
+def printed(run: Callable[[], int]) -> list[str]:
+    """Return the lines that a command prints; it ends well."""
+    with redirect_stdout(StringIO()) as out:
+        assert run() == 0
+    return out.getvalue().splitlines()
 
 
 @dataclass
@@ -34,10 +64,6 @@ class Node:
     def __post_init__(self) -> None:
         self.paths = Paths(state=self.place / "state")
         self.history = History(self.paths.state / "history")
-
-    @property
-    def settings(self) -> Settings:
-        return load_with(HA_SYNC_PATHS=",".join(map(str, self.roots))).settings
 
     def keep(self, *parents: str, time: float = 1.0) -> str:
         """Make a snapshot of what lies in the folders, and the head."""
@@ -58,14 +84,16 @@ class Node:
         return made
 
     def diff(self, *names: str) -> list[str]:
-        return list(past.diff(self.settings, self.paths, names, self.bring))
+        first, second = [*names, None, None][:2]
+        return printed(lambda: diff.run(self.context, first=first, second=second))
 
     def export(self, name: str, directory: Path) -> str:
-        return past.write(self.settings, self.paths, name, directory, self.bring)
+        run = partial(export.run, self.context, snapshot=name, directory=directory)
+        return "\n".join(printed(run))
 
-    def bring(self, snapshot: str) -> None:
-        """Nobody else has anything."""
-        raise RefusedError(f"nobody has {snapshot}", "look elsewhere")
+    @property
+    def context(self) -> Context:
+        return Alone(self.paths, tuple(self.roots))
 
     def damage(self, content: str) -> None:
         for path in (self.history.directory / "objects").iterdir():
@@ -96,14 +124,15 @@ class TestShow:
         new = node.keep(old, time=2.0)
         Decisions(node.history.directory, Backoff()).reject(new, "no", 0.0)
         heads = {"192.0.2.12": old, "192.0.2.13": "e" * 64, "192.0.2.14": None}
-        lines = list(past.show(node.settings, node.paths, heads, color=False))
-        _, first, second = "\n".join(lines).splitlines()
-        assert first.startswith(f"{new[:12]}  1970-01-01 00:00:02  192.0.2.11  head, refused here")
-        assert second.startswith(f"{old[:12]}  1970-01-01 00:00:01")
-        assert "head of 192.0.2.12, not whole here" in second
-        settings = replace(node.settings, sync_keep=1)
-        lines = list(past.show(settings, node.paths, {}, color=False))
-        assert lines[0].splitlines()[2].split("  ")[3] == "files no longer kept"
+        marks = history.marks(node.history, heads, 50)
+        assert marks[new] == ["head", "refused here"]
+        assert marks[old] == ["head of 192.0.2.12", "not whole here"]
+        assert marks["e" * 64] == ["head of 192.0.2.13"]
+        _, first, second = printed(lambda: history.run(Alone(node.paths, (), keep=1)))
+        assert first == f"{new[:12]}  1970-01-01 00:00:02  192.0.2.11  head, refused here"
+        assert second.startswith(
+            f"{old[:12]}  1970-01-01 00:00:01  192.0.2.11  files no longer kept"
+        )
 
 
 class TestLookup:

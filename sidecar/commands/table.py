@@ -1,0 +1,147 @@
+"""Every command: its name, what it is given, what it does, and who carries it out.
+
+The parser, the routes of the control socket, the help and the documents come from here. What the
+running node carries out is in `daemon`; all else is in a module of this package, called like the
+command, with a function `run`.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+_LONGEST: Final = 7200.0
+"""Seconds to wait for what may have to be pulled first."""
+_SHORT: Final = 60.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parameter:
+    """What a command is given."""
+
+    name: str
+    help: str
+    kind: type = str
+    """A bool is an option, `--name`; anything else stands behind the command."""
+    shown: str = ""
+    """How the help names a value."""
+    optional: bool = False
+    alternative: bool = False
+    """An option that excludes the other alternatives."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Command:
+    """A row of the table."""
+
+    name: str
+    """The words behind `ha`."""
+    help: str
+    parameters: tuple[Parameter, ...] = ()
+    patience: float | None = None
+    """Seconds to wait for the node, which carries it out; None for what this process runs."""
+    shown: bool = True
+    """A person may give it; all others are given by other commands."""
+
+    @property
+    def route(self) -> str:
+        """Where the control socket takes it."""
+        return "/" + self.name.replace(" ", "/")
+
+
+def _snapshot(name: str = "snapshot", *, optional: bool = False) -> Parameter:
+    words = "`head`, or the first digits of an id, 4 at least"
+    return Parameter(name=name, help=words, shown="SNAPSHOT", optional=optional)
+
+
+_ROWS: Final = (
+    Command(name="run", help="run this node (what the container does)"),
+    Command(
+        name="check",
+        help="check the settings, the configuration and the host, without starting anything",
+    ),
+    Command(name="render", help="print the configuration files that `run` would write"),
+    Command(
+        name="status",
+        help="show every node, its role, its checks and its problems",
+        parameters=(
+            Parameter(
+                name="json", kind=bool, alternative=True, help="print what /api/v1/status answers"
+            ),
+            Parameter(name="watch", kind=bool, alternative=True, help="print it again each second"),
+        ),
+    ),
+    Command(name="health", help="tell whether this node is healthy (the image's HEALTHCHECK)"),
+    Command(name="failover", help="give the virtual address to another node now", patience=_SHORT),
+    Command(
+        name="drain",
+        help="keep the virtual address away from this node until `resume`; survives restarts",
+        patience=_SHORT,
+    ),
+    Command(name="resume", help="end `drain`", patience=_SHORT),
+    Command(
+        name="reload",
+        help="test and load the configuration of nginx now, and say how that went",
+        patience=_SHORT,
+    ),
+    Command(
+        name="sync",
+        help="compare and sync the folders now, and say how they stand",
+        parameters=(Parameter(name="dry_run", kind=bool, help="only say what would be done"),),
+        patience=_LONGEST,
+    ),
+    Command(
+        name="sync release",
+        help="let pass what is held as a likely accident",
+        patience=_SHORT,
+    ),
+    Command(name="history", help="list the snapshots of the folders, newest first"),
+    Command(
+        name="diff",
+        help="show what differs: the folders and head, a snapshot and its parent, or two snapshots",
+        parameters=(_snapshot("first", optional=True), _snapshot("second", optional=True)),
+    ),
+    Command(
+        name="rollback",
+        help="serve an earlier snapshot again, on every node",
+        parameters=(_snapshot(),),
+        patience=_LONGEST,
+    ),
+    Command(
+        name="restore",
+        help="bring a file or directory of an earlier snapshot back, on every node",
+        parameters=(
+            _snapshot(),
+            Parameter(name="path", shown="PATH", help="absolute, or below a path of HA_SYNC_PATHS"),
+        ),
+        patience=_LONGEST,
+    ),
+    Command(
+        name="export",
+        help="write the files of a snapshot into a new directory",
+        parameters=(
+            _snapshot(),
+            Parameter(
+                name="directory",
+                kind=Path,
+                shown="DIR",
+                help="a new or empty directory in the container",
+            ),
+        ),
+    ),
+    Command(
+        name="bring",
+        help="fetch what is missing here of a snapshot from the other nodes",
+        parameters=(_snapshot(),),
+        patience=_LONGEST,
+        shown=False,
+    ),
+    Command(name="secret", help="print a new HA_SECRET"),
+    Command(name="version", help="print the version"),
+)
+
+COMMANDS: Final[Mapping[str, Command]] = {row.name: row for row in _ROWS}
+"""By name, in the order of `ha --help`."""
+
+ORDERS: Final = tuple(row for row in _ROWS if row.patience is not None)
+"""What the running node carries out."""
