@@ -31,7 +31,7 @@ def main(arguments: Sequence[str] | None = None, *, paths: Paths | None = None) 
         print(error, file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
-        print("interrupted; what the daemon was told to do goes on", file=sys.stderr)
+        print("interrupted; the daemon carries on with what it was told to do", file=sys.stderr)
         return ExitCode.NO
     except BrokenPipeError:  # as in `ha status | head -1`; the exit flushes once more
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -115,8 +115,8 @@ def _report_bug(command: Command, error: Exception) -> None:
 
     from sidecar.settings.early import wants_debug  # noqa: PLC0415 - as above
 
-    print(f"cannot {command.name}: a bug of kiss-ha: {error!r}", file=sys.stderr)
+    print(f"cannot {command.name}: a bug in kiss-ha: {error!r}", file=sys.stderr)
     if wants_debug():
         traceback.print_exception(error)
     else:
-        print("  run it with LOG_LEVEL=debug and report what it prints", file=sys.stderr)
+        print("  run it again with LOG_LEVEL=debug and report what it prints", file=sys.stderr)

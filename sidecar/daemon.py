@@ -332,7 +332,7 @@ class Daemon:
     def _well(self) -> str:
         """Tell what is wrong with nginx at this moment, for a configuration that is on trial."""
         if self._nginx is not None and self._nginx.down:
-            return "nginx does not run"
+            return "nginx is not running"
         return "nginx does not answer" if "nginx" in self._health.failing(hard=True) else ""
 
     def _make_health(self) -> Health:
@@ -393,7 +393,7 @@ class Daemon:
 
 
 async def _reload_nothing() -> str:
-    raise RefusedError("cannot reload: HA_NGINX=off", "reload the service of your own yourself")
+    raise RefusedError("cannot reload: HA_NGINX=off", "reload your own service yourself")
 
 
 def _innermost(error: BaseException | None) -> BaseException | None:

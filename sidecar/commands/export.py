@@ -17,5 +17,5 @@ def run(context: Context, *, snapshot: str, directory: Path) -> int:
     complete(context, history, found)
     count = export(history, history.get(found), directory, roots)
     files = "1 file" if count == 1 else f"{count} files"
-    print(f"snapshot {found[:12]}, {files}, is in {directory}")
+    print(f"wrote snapshot {found[:12]}, {files}, to {directory}")
     return ExitCode.DONE

@@ -42,10 +42,10 @@ def marks(history: History, heads: Mapping[str, str | None], most: int) -> Mappi
         if snapshot is not None:
             said.setdefault(snapshot, []).append(f"head of {node}")
     for snapshot in decisions.read(history.directory).rejected:
-        said.setdefault(snapshot, []).append("refused here")
+        said.setdefault(snapshot, []).append("rejected here")
     kept = retained(headers, [one for one in (head, *heads.values()) if one], most)
     for snapshot in headers.keys() - history.whole() - kept:
         said[snapshot].append("files no longer kept")
     for snapshot in history.incomplete(kept):
-        said[snapshot].append("not whole here")
+        said[snapshot].append("incomplete here")
     return said

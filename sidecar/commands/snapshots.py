@@ -18,5 +18,5 @@ def complete(context: Context, history: History, snapshot: str) -> None:
         context.order("bring", {"snapshot": snapshot})
     except SidecarError as error:
         raise RefusedError(
-            f"snapshot {snapshot[:12]} is not whole on this node: {error.message}", error.hint
+            f"snapshot {snapshot[:12]} is incomplete on this node: {error.message}", error.hint
         ) from error

@@ -50,7 +50,7 @@ class Command:
 
 
 def _snapshot(name: str = "snapshot", *, optional: bool = False) -> Parameter:
-    words = "`head`, or the first digits of an id, 4 at least"
+    words = "`head`, or the first digits of an id, at least 4"
     return Parameter(name=name, help=words, shown="SNAPSHOT", optional=optional)
 
 
@@ -63,12 +63,14 @@ _ROWS: Final = (
     Command(name="render", help="print the configuration files that `run` would write"),
     Command(
         name="status",
-        help="show every node, its role, its checks and its problems",
+        help="show every node with its role, checks and problems",
         parameters=(
             Parameter(
                 name="json", kind=bool, alternative=True, help="print what /api/v1/status answers"
             ),
-            Parameter(name="watch", kind=bool, alternative=True, help="print it again each second"),
+            Parameter(
+                name="watch", kind=bool, alternative=True, help="print it again every second"
+            ),
         ),
     ),
     Command(name="health", help="tell whether this node is healthy (the image's HEALTHCHECK)"),
@@ -81,24 +83,24 @@ _ROWS: Final = (
     Command(name="resume", help="end `drain`", patience=_SHORT),
     Command(
         name="reload",
-        help="test and load the configuration of nginx now, and say how that went",
+        help="test and load the nginx configuration now, and report the result",
         patience=_SHORT,
     ),
     Command(
         name="sync",
-        help="compare and sync the folders now, and say how they stand",
+        help="compare and sync the folders now, and report how they stand",
         parameters=(Parameter(name="dry_run", kind=bool, help="only say what would be done"),),
         patience=_LONGEST,
     ),
     Command(
         name="sync release",
-        help="let pass what is held as a likely accident",
+        help="approve a change that a safety check holds",
         patience=_SHORT,
     ),
     Command(name="history", help="list the snapshots of the folders, newest first"),
     Command(
         name="diff",
-        help="show what differs: the folders and head, a snapshot and its parent, or two snapshots",
+        help="show what differs between the folders and head, or what a snapshot changed",
         parameters=(_snapshot("first", optional=True), _snapshot("second", optional=True)),
     ),
     Command(
@@ -109,16 +111,18 @@ _ROWS: Final = (
     ),
     Command(
         name="restore",
-        help="bring a file or directory of an earlier snapshot back, on every node",
+        help="bring back a file or directory of an earlier snapshot, on every node",
         parameters=(
             _snapshot(),
-            Parameter(name="path", shown="PATH", help="absolute, or below a path of HA_SYNC_PATHS"),
+            Parameter(
+                name="path", shown="PATH", help="absolute, or relative to one of HA_SYNC_PATHS"
+            ),
         ),
         patience=_LONGEST,
     ),
     Command(
         name="export",
-        help="write the files of a snapshot into a new directory",
+        help="write the files of a snapshot to a new directory",
         parameters=(
             _snapshot(),
             Parameter(
@@ -131,7 +135,7 @@ _ROWS: Final = (
     ),
     Command(
         name="bring",
-        help="fetch what is missing here of a snapshot from the other nodes",
+        help="fetch what this node lacks of a snapshot from the other nodes",
         parameters=(_snapshot(),),
         patience=_LONGEST,
         shown=False,

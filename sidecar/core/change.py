@@ -179,7 +179,7 @@ def compare(path: str, old: bytes, new: bytes, roots: Sequence[str] = ()) -> tup
 
 def too_large(title: str, old: int, new: int) -> str:
     """Return the line that stands for the diff of two contents with so many bytes."""
-    return f"{printable(title)}: {old} -> {new} bytes, too large to be shown"
+    return f"{printable(title)}: {old} -> {new} bytes, too large to show"
 
 
 def _lines(content: bytes) -> list[str]:

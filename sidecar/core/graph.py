@@ -97,11 +97,11 @@ def resolve(prefix: str, ids: Iterable[str]) -> str:
     """Return the one of `ids` that begins with `prefix`; raise ValueError if there is not one."""
     begin = prefix.lower()
     if len(begin) < LEAST_DIGITS or not frozenset(begin) <= frozenset("0123456789abcdef"):
-        raise ValueError(f"a snapshot is named by its first hex digits, {LEAST_DIGITS} at least")
+        raise ValueError(f"expected the first hex digits of a snapshot, at least {LEAST_DIGITS}")
     found = sorted(one for one in ids if one.startswith(begin))
     if not found:
-        raise ValueError("no snapshot begins so")
+        raise ValueError(f"no snapshot starts with {begin}")
     if found[1:]:
         more = " …" if found[_MOST_NAMED:] else ""
-        raise ValueError(f"it may be {', '.join(one[:16] for one in found[:_MOST_NAMED])}{more}")
+        raise ValueError(f"it could be {', '.join(one[:16] for one in found[:_MOST_NAMED])}{more}")
     return found[0]

@@ -57,7 +57,7 @@ def guard(before: Tree, after: Tree, rules: Rules, released: str = "") -> Hold |
     return Hold(
         reason=code,
         message=message,
-        hint="if that is meant, let it pass with `ha sync release`; "
+        hint="if it is intended, approve it with `ha sync release`; "
         "if not, mount what is missing, or put it back with `ha rollback head`",
         release=release,
     )
@@ -78,7 +78,7 @@ def _emptied(before: Tree, after: Tree, rules: Rules) -> tuple[str, str] | None:
 def _gone(before: Tree, after: Tree, rules: Rules) -> tuple[str, str] | None:
     for path in sorted(rules.needed):
         if path in before and path not in after:
-            return "nginx-conf-gone", f"{path} is gone, nginx could not start without it"
+            return "nginx-conf-gone", f"{path} is gone; nginx could not start without it"
     return None
 
 
@@ -92,7 +92,7 @@ def _mass_delete(before: Tree, after: Tree, rules: Rules) -> tuple[str, str] | N
         if change.kind is ChangeKind.DELETED and change.path in had
     ]
     if len(gone) > MOST_DELETED and len(gone) > MOST_SHARE * len(had):
-        return "mass-delete", f"{len(gone)} of {len(had)} files are deleted at once"
+        return "mass-delete", f"{len(gone)} of {len(had)} files were deleted at once"
     return None
 
 

@@ -62,35 +62,35 @@ _ADVICE: Final = (
     ),
     (r"bind\(\) .*\(13: ", "the container needs cap_add: NET_BIND_SERVICE"),
     (r"socket\(\) .*\(97: ", "this host has no IPv6: leave the `listen [::]` lines out"),
-    (r"host not found in resolver", "write the address of a name server: `resolver 192.0.2.53;`"),
+    (r"host not found in resolver", "give the address of a name server: `resolver 192.0.2.53;`"),
     (
         r"host not found in upstream",
-        "one name without an address stops all sites: use HA_SITES, or a variable and a `resolver`",
+        "a name that does not resolve stops all sites: use HA_SITES or a variable and a `resolver`",
     ),
     (r'invalid parameter "resolve"', "nginx 1.26 has no `resolve` here: leave it out"),
-    (r"mkdir\(\) ", "cache below /var/cache/nginx, or mount a volume there"),
+    (r"mkdir\(\) ", "put caches below /var/cache/nginx, or mount a volume there"),
     (
         r'open\(\) ".*(?:log|error|access)[^"]*" failed \((?:2|13|30): ',
-        "log below /var/log/nginx: it comes out of the container's log",
+        "put logs below /var/log/nginx: they go to the container's log",
     ),
     (
         r"\(30: ",
-        "only /run, /tmp, /var/lib/nginx, /var/cache/nginx and your volumes can be written",
+        "only /run, /tmp, /var/lib/nginx, /var/cache/nginx and your volumes are writable",
     ),
     (r"cannot load certificate|(?:BIO_new_file|fopen)\(.*No such file", _NOT_THERE),
     (r'open\(\) ".*" failed \(2: ', _NOT_THERE),
-    (r"key values mismatch", "certificate and key are not a pair: copy both again"),
+    (r"key values mismatch", "certificate and key do not match: copy both again"),
     (r'"daemon" directive is duplicate', "remove `daemon` from your files: kiss-ha sets it"),
     (r"duplicate default server", "two sites have `default_server` on one address: keep one"),
     (r"is already loaded", "two `load_module` lines name it: remove one"),
     (r"specified too late", "move the line to the top of nginx.conf, above `events`"),
     (r"dlopen\(", "the image has no such module: remove the line, or what needs it"),
-    (r"is not binary compatible|version \d+ instead of \d+", "name a module of the image"),
+    (r"is not binary compatible|version \d+ instead of \d+", "use a module of the image"),
     (
         r'unknown "connection_upgrade" variable',
         "add to http: map $http_upgrade $connection_upgrade { default upgrade; '' close; }",
     ),
-    (r'unknown ".*" variable', "a typing mistake, or what sets it (map, module) is missing"),
+    (r'unknown ".*" variable', "a typo, or what sets it (a map, a module) is missing"),
     (r'unknown directive "\ufeff', _BYTE_ORDER_MARK),
     (r'unknown directive "ssl"', "write `listen 443 ssl;` instead of `ssl on;`"),
     *(
@@ -125,7 +125,7 @@ def parse_stub_status(text: str) -> StubStatus:
     """
     match = _STUB_STATUS.fullmatch(text)
     if match is None:
-        raise ValueError("that is not a stub_status page")
+        raise ValueError("not a stub_status page")
     active, accepted, handled, requests, reading, writing, waiting = map(int, match.groups())
     return StubStatus(
         active=active,

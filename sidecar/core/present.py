@@ -57,8 +57,8 @@ def status_text(report: Report, *, color: bool) -> str:
         table("NODE ROLE VIPS ELIGIBLE LINK", _nodes(report), color=color),
         f"Election: {report.why}" if report.why else "",
         table("VIP HERE LEASED", map(_vip, report.vips), color=color),
-        table("CHECK RESULT KIND SAYS", _checks(report), color=color),
-        table("PROCESS STATE PID RESTARTS FOR SAYS", processes, color=color),
+        table("CHECK RESULT KIND DETAIL", _checks(report), color=color),
+        table("PROCESS STATE PID RESTARTS UPTIME DETAIL", processes, color=color),
         _sync(report.sync, now, color=color) if report.sync is not None else "",
         _problems(report.problems, color=color),
     )
@@ -125,7 +125,7 @@ def _eligibility(node: NodeState) -> Cell:
     if not node.eligible:
         return Cell(f"no: {', '.join(node.hard)}" if node.hard else "no", Colour.BAD)
     if node.soft:
-        return Cell(f"{standing}, without {', '.join(node.soft)}", Colour.WARN)
+        return Cell(f"{standing}, failing: {', '.join(node.soft)}", Colour.WARN)
     return Cell(standing, Colour.WARN if node.draining else Colour.GOOD)
 
 
@@ -161,12 +161,13 @@ def _check(check: CheckReport) -> Row:
 
 
 def _process(process: ProcessReport, now: float) -> Row:
+    up = process.since and process.state is ServiceState.RUNNING
     return (
         Cell(process.name),
         Cell(process.state, _SERVICE_COLOURS.get(process.state, Colour.WARN)),
         Cell(str(process.pid)) if process.pid is not None else NOTHING,
         Cell(str(process.restarts)),
-        Cell(span(now - process.since)) if process.since else NOTHING,
+        Cell(span(now - process.since)) if up else NOTHING,
         Cell(process.error),
     )
 
@@ -186,7 +187,7 @@ def _sync(sync: SyncReport, now: float, *, color: bool) -> str:
     return "\n".join(
         [
             *(line.painted(color=color) for line in lines),
-            *filter(None, [table("PEER SYNCED LAST SAYS", peers, color=color)]),
+            *filter(None, [table("PEER SYNCED LAST DETAIL", peers, color=color)]),
         ]
     )
 

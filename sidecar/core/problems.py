@@ -40,9 +40,9 @@ def _processes(report: Report) -> Iterator[Problem]:
             yield Problem(
                 code="process-down",
                 severity=Severity.ERROR,
-                message=f"{process.name} does not run: {process.error or process.state}",
+                message=f"{process.name} is not running: {process.error or process.state}",
                 hint=advice(process.error)
-                or f"it is started again; its words: docker compose logs | grep {process.name}",
+                or f"it is being restarted; its output: docker compose logs | grep {process.name}",
             )
 
 
@@ -51,9 +51,9 @@ def _configuration(report: Report) -> Iterator[Problem]:
         yield Problem(
             code="nginx-config",
             severity=Severity.ERROR,
-            message=f"nginx refuses the configuration: {report.nginx.config_error}",
+            message=f"nginx rejects the configuration: {report.nginx.config_error}",
             hint=f"{advice(report.nginx.config_error) or 'correct the file'}; "
-            "until then nginx serves what it accepted last, if anything",
+            "until then nginx serves the last configuration it accepted, if any",
         )
 
 
@@ -63,15 +63,15 @@ def _vips(report: Report) -> Iterator[Problem]:
             yield Problem(
                 code="vip-not-leased",
                 severity=Severity.ERROR,
-                message=f"{vip.address} has no lifetime: it would stay on a host that dies",
+                message=f"{vip.address} has no lifetime: it would stay here if the container died",
                 hint="the lease script does not run: cap_add needs SETGID, SETUID and NET_ADMIN",
             )
         if report.node.role is Role.MASTER and not vip.held:
             yield Problem(
                 code="vip-missing",
                 severity=Severity.ERROR,
-                message=f"this node is MASTER and {vip.address} is not on its interface",
-                hint="cap_add of the container needs NET_ADMIN; see the lines of keepalived",
+                message=f"this node is MASTER, but {vip.address} is not on its interface",
+                hint="cap_add needs NET_ADMIN; see keepalived's lines in the log",
             )
 
 
@@ -80,7 +80,7 @@ def _split_brain(report: Report) -> Iterator[Problem]:
         yield Problem(
             code="split-brain",
             severity=Severity.ERROR,
-            message="split brain: two linked nodes are MASTER, as VRRP adverts do not arrive",
+            message="split brain: two linked nodes are MASTER: VRRP adverts do not arrive",
             hint="let IP protocol 112 (VRRP) pass between the nodes, in both directions",
         )
 
@@ -95,7 +95,7 @@ def _checks(report: Report) -> Iterator[Problem]:
                 message=f"check {check.name} fails: {check.message}",
                 hint=advice(check.message)
                 if check.hard
-                else "the VIP goes to a node where it answers; if it fails everywhere, it stays",
+                else "the VIP moves to a node where it succeeds; if there is none, the VIP stays",
             )
 
 
@@ -123,7 +123,7 @@ def _unlinked(peer: PeerReport) -> Problem:
         message=f"no link to {peer.node}: {peer.error or 'not yet connected'}",
         hint="copy the .env from one node to the other"
         if wrong_secret
-        else "if that host is up, look at its log, and let TCP HA_SYNC_PORT pass",
+        else "if that host is up, see its log, and let TCP HA_SYNC_PORT pass",
     )
 
 
@@ -132,7 +132,7 @@ def _disagreement(own: NodeState, peer: PeerReport, state: NodeState) -> Iterato
         yield Problem(
             code="settings-differ",
             severity=Severity.ERROR,
-            message=f"{peer.node} has other settings than this node",
+            message=f"{peer.node} and this node have different settings",
             hint="copy the .env: HA_NODES, HA_VIP, HA_VRID, HA_ADVERT_INTERVAL must be the same",
         )
     if state.version != own.version:
@@ -140,7 +140,7 @@ def _disagreement(own: NodeState, peer: PeerReport, state: NodeState) -> Iterato
             code="versions-differ",
             severity=Severity.WARNING,
             message=f"{peer.node} runs version {state.version}, this node {own.version}",
-            hint="finish the upgrade: one node after the other",
+            hint="finish the upgrade, one node at a time",
         )
     if peer.clock_skew is not None and abs(peer.clock_skew) > MOST_SKEW:
         yield Problem(
@@ -158,9 +158,9 @@ def _sync(sync: SyncReport, config_error: str) -> Iterator[Problem]:
         yield Problem(
             code="sync-rejected",
             severity=Severity.ERROR,
-            message=f"this node cannot serve snapshot {snapshot[:12]} of its peers: {reason}",
-            hint="it serves what it had; correct the file, or what only this host lacks; "
-            "it is tried again by itself",
+            message=f"this node cannot serve its peers' snapshot {snapshot[:12]}: {reason}",
+            hint="it serves what it had, and retries by itself; "
+            "correct the file, or add what only this host lacks",
         )
     for hold in sync.holds:
         yield Problem(
@@ -179,7 +179,7 @@ def _refused_draft(sync: SyncReport, config_error: str) -> Problem:
     return Problem(
         code="sync-draft",
         severity=Severity.WARNING,
-        message=f"not accepted, and only on this node: {some}{more}: {why}",
+        message=f"not accepted, so only on this node: {some}{more}: {why}",
         hint="correct or undo it here; `ha diff` shows what differs",
     )
 
@@ -189,7 +189,7 @@ def _failed_pull(peer: PeerSync) -> Problem:
         code="sync-failed",
         severity=Severity.WARNING,
         message=f"not in sync with {peer.node}: {peer.error}",
-        hint=peer.hint or "it is tried again by itself; the log has each try",
+        hint=peer.hint or "it is retried; the log shows each attempt",
     )
 
 
@@ -199,7 +199,7 @@ def _maintenance(report: Report) -> Iterator[Problem]:
             code="draining",
             severity=Severity.WARNING,
             message="this node is drained: it serves only if no other node can",
-            hint="end the maintenance with: ha resume",
+            hint="when the maintenance is over: ha resume",
         )
 
 
@@ -209,6 +209,6 @@ def _parts(report: Report) -> Iterator[Problem]:
             yield Problem(
                 code="part-failed",
                 severity=Severity.WARNING,
-                message=f"our own part {part} crashed {failures} times since the start",
+                message=f"crashes of the part {part} since the start: {failures}",
                 hint="it was restarted and serving is not affected; please report the log line",
             )

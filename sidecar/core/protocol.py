@@ -68,9 +68,9 @@ def decode(line: bytes) -> NodeState | Refusal:
 def check_claim(state: NodeState, *, sender: str, own: str) -> None:
     """Raise ProtocolError unless `state` is that of the node whose connection it came on."""
     if state.node == own:
-        raise ProtocolError(f"two nodes have the same address: {sender} says that it is {own} too")
+        raise ProtocolError(f"two nodes have the same address: {sender} says it is {own} too")
     if state.node != sender:
-        raise ProtocolError(f"{sender} says that it is {state.node}")
+        raise ProtocolError(f"{sender} says it is {state.node}")
 
 
 def settings_digest(settings: Settings) -> str:
@@ -100,7 +100,7 @@ def _check_protocol(version: object) -> None:
         case [int(major), int(minor), *_] if 0 <= major <= 9999 and 0 <= minor <= 9999:
             pass
         case _:
-            raise ProtocolError("a line does not say which protocol it speaks")
+            raise ProtocolError("a line does not name its protocol")
     if major != PROTOCOL[0]:
         older = "this node" if major > PROTOCOL[0] else "the other node"
         raise ProtocolError(

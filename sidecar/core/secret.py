@@ -101,7 +101,7 @@ def _secret_content(content: bytes) -> str:
     if any(marker in content for marker in _MARKERS) or content.startswith(_MAGIC):
         return "a private key"
     if _HASH.search(content):
-        return "hashes of passwords"
+        return "password hashes"
     if _is_key(content) or _is_key(_decoded(content)):
         return "a private key"
     if any(_is_jwk(value) for value in _objects(content)):

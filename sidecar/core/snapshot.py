@@ -265,12 +265,12 @@ def _parse(line: bytes) -> dict[str, Any]:
     except RecursionError:
         raise ValueError("not a manifest: nested too deep") from None
     if type(body) is not dict:
-        raise ValueError("not a manifest: no JSON object")
+        raise ValueError("not a manifest: not a JSON object")
     return body
 
 
 def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is no number")
+    raise ValueError(f"{name} is not a number")
 
 
 def _decode_tree(text: str) -> dict[str, Entry]:
@@ -323,7 +323,7 @@ def _check_header(header: Header) -> None:
     if not all(map(is_id, header.parents)) or not _ascending(header.parents):
         raise ValueError("the parents are not sorted ids")
     if not math.isfinite(header.time) or not 0 <= header.time <= _LAST_TIME:
-        raise ValueError(f"the time {header.time} is not one of this era")
+        raise ValueError(f"the time {header.time} is out of range")
     if len(header.node) > _MAX_NODE or not header.node.isprintable():
         raise ValueError("the node is not a name")
     if len(header.summary) > _MAX_SUMMARY or not header.summary.isprintable():
@@ -377,14 +377,14 @@ def _check_entry(path: str, entry: Entry) -> None:
         if type(entry.size) is not int or entry.size < 0:
             raise ValueError(f"{path!r} has the size {entry.size!r}")
     elif entry.digest or entry.size:
-        raise ValueError(f"{path!r} has the content of a file and is none")
+        raise ValueError(f"{path!r} has the content of a file but is not one")
     if entry.kind is Kind.LINK:
         if type(entry.target) is not str or not entry.target or not _is_file_name(entry.target):
             raise ValueError(f"{path!r} has no target that a link can have")
         if entry.mode:
             raise ValueError(f"{path!r} is a link and has a mode")
     elif entry.target:
-        raise ValueError(f"{path!r} has a target and is no link")
+        raise ValueError(f"{path!r} has a target but is not a link")
 
 
 def _is_file_name(name: str) -> bool:

@@ -11,7 +11,7 @@ from sidecar.core.table import Cell, Colour, table
 Marks = Mapping[str, Sequence[str]]
 """What is to be known of some snapshots, in a word or two each, by id."""
 
-EMPTY: Final = "There is no snapshot yet."
+EMPTY: Final = "No snapshot yet."
 
 
 def timeline(headers: Mapping[str, Header], marks: Marks, zone: tzinfo, *, color: bool) -> str:
@@ -26,7 +26,7 @@ def timeline(headers: Mapping[str, Header], marks: Marks, zone: tzinfo, *, color
         )
         for snapshot in newest_first(headers)
     )
-    return table("SNAPSHOT TIME NODE IS CHANGE", rows, color=color) or EMPTY
+    return table("SNAPSHOT TIME NODE NOTE CHANGE", rows, color=color) or EMPTY
 
 
 def _time(time: float, zone: tzinfo) -> str:

@@ -118,7 +118,7 @@ class Door:
         if now - self._told > _TOLD_EVERY:
             self._told = now
             most = f", {len(guests)} of them from {source}" if source else ""
-            log.warning("%s has %d connections%s: the oldest are cut", self._name, self._room, most)
+            log.warning("%s has %d connections%s: closing the oldest", self._name, self._room, most)
         next(iter(guests)).drop()
 
     def _greet(self, guest: "_Guest") -> None:

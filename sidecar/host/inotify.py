@@ -79,7 +79,7 @@ class Inotify:
             for descriptor, mask, name in _parsed(events):
                 happened = True
                 if mask & _OVERFLOW:
-                    raise LostError("more has happened than the kernel remembers")
+                    raise LostError("the kernel has dropped events")
                 if mask & _LOST:
                     if descriptor in self._roots:
                         raise LostError("a root was moved or removed")

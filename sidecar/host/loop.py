@@ -60,7 +60,7 @@ class Turns:
         if own > self._longest:
             self._longest, self._where = own, where
         if own > LONG:
-            log.warning("everything waited for %.3f s: %s", own, where or "(unknown)")
+            log.warning("the event loop was blocked for %.3f s: %s", own, where or "(unknown)")
 
 
 def measured(turns: Turns) -> asyncio.AbstractEventLoop:

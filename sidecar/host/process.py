@@ -78,7 +78,7 @@ async def run(
                 await _feed(process.stdin, stdin)
             await process.wait()
     except TimeoutError:
-        raise ProgramError(f"cannot run {command[0]}: no end after {timeout:g} s") from None
+        raise ProgramError(f"cannot run {command[0]}: no end within {timeout:g} s") from None
     finally:
         if process.returncode is None:
             await _end(process, grace)

@@ -106,7 +106,7 @@ def signature(*roots: Path, single: Collection[Path] = ()) -> Signature:
 @cache
 def _say_once(places: str, cause: str) -> None:
     log.warning(
-        "cannot be told of changes below %s: %s; they are looked for each second instead",
+        "cannot watch %s: %s; looking for changes every second instead",
         places,
         cause,
     )
@@ -121,7 +121,7 @@ def _mute(roots: Collection[Path], single: Collection[Path]) -> str:
     for place in (*roots, *single):
         kind = mounted.get(containing(place, mounted), "")
         if kind in SILENT or kind.startswith("fuse"):
-            return f"{kind} does not tell of changes that others make"
+            return f"{kind} does not report changes made elsewhere"
     return ""
 
 

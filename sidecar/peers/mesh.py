@@ -123,7 +123,7 @@ class Mesh:
             elif reason:
                 peer.fail(Way.THEIRS, reason)
         except Exception:  # the top of this link: the others live on
-            log.exception("the link from %s failed by a bug", peer.address)
+            log.exception("a bug broke the link from %s", peer.address)
         finally:
             writer.close()
 
@@ -150,7 +150,7 @@ class Mesh:
                 peer.fail(Way.OURS, str(error))
                 await peer.pause(LONGEST_PAUSE)
             except Exception:  # the top of this link: the others live on
-                log.exception("the link to %s failed by a bug", peer.address)
+                log.exception("a bug broke the link to %s", peer.address)
                 await peer.pause(LONGEST_PAUSE)
 
     async def _call(self, peer: Peer) -> bool:
@@ -173,7 +173,7 @@ class Mesh:
                 pipe.stdout, pipe.stdin, current=self._current, receive=receive, answering=False
             )
             reason = await self._talk(link) or explain(await pipe.last_words())
-        peer.fail(Way.OURS, reason or "the other node has closed it")
+        peer.fail(Way.OURS, reason or "the other node closed it")
         return link.established is not None and time.monotonic() - link.established >= GOOD
 
     async def _talk(self, link: Link) -> str:

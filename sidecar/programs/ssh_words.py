@@ -22,11 +22,11 @@ _PORT: Final = re.compile(r" port \d+")
 class Failure(Enum):
     """Why there is no connection, each with what it means to a person."""
 
-    FOREIGN = "the HA_SECRET here and there differ"
+    FOREIGN = "HA_SECRET differs between the nodes"
     DENIED = "this node is not one of HA_NODES there, or its address is translated on the way"
     REFUSED = "nothing listens there: is kiss-ha running, with the same HA_SYNC_PORT?"
     TIMEOUT = "no answer: the host is down, or something between drops the packets"
-    UNREACHABLE = "there is no way to that host"
+    UNREACHABLE = "there is no route to that host"
     OWN_ADDRESS = "this node has lost its own address"
     NOT_READY = "kiss-ha is starting or stopping there"
     BROKEN = "the connection broke"

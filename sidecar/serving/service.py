@@ -189,7 +189,7 @@ class Serving:
 
         if error := await self._folders().between(work):
             raise RefusedError(f"cannot reload: {error}", advice(error))
-        return "reloaded: nginx has tested and loaded the configuration, and serves it"
+        return "reloaded: nginx has accepted the configuration and serves it"
 
     # What happens by itself
 
@@ -250,7 +250,7 @@ class Serving:
         """
         async with self._loading:
             if not await self._wait_until_working():
-                return self._error or "nginx does not run"
+                return self._error or "nginx is not running"
             looked = await asyncio.to_thread(self._reader.read, tree, self._named)
             loaded = not force and await self._knows(looked)
             if loaded and not self._error:
@@ -315,7 +315,7 @@ class Serving:
     def _judge(self, error: str) -> None:
         if error and error != self._error:
             hint = advice(error)
-            log.error("the configuration is refused: %s%s", error, f"; {hint}" if hint else "")
+            log.error("the configuration is rejected: %s%s", error, f"; {hint}" if hint else "")
         changed = (self._valid, self._error) != (not error, error)
         self._valid, self._error = not error, error
         if changed:

@@ -80,7 +80,7 @@ def _parse(mapped: mapping.Mapped) -> _Parsed:
         try:
             given[row.field] = one = mapping.fill(entry, mapped.variables)
             if one is None and row.required:
-                raise ValueError("it is required")
+                raise ValueError("it is required but not set")
             values[row.field] = row.parse(one.text if one else row.default)
         except ValueError as error:
             problems.append(_problem(row, given[row.field], str(error)))
@@ -116,7 +116,7 @@ def _subject(row: Row, given: Given | None) -> str:
 def _unknown_entries(mapped: mapping.Mapped, config_file: Path) -> Iterator[str]:
     keys = [row.key for row in SCHEMA]
     for key in sorted(mapped.entries.keys() - set(keys)):
-        yield f"{key} in {config_file}: there is no such setting{_did_you_mean(key, keys)}"
+        yield f"{key} in {config_file}: unknown setting{_did_you_mean(key, keys)}"
 
 
 def _unknown_variables(
@@ -133,7 +133,7 @@ def _unknown_variables(
             yield f"{variable}: {config_file} does not use it\n  add `{key}: ${{{stem}}}` there"
         else:
             hint = _did_you_mean(stem, sorted(mapped.variables), variable.removeprefix(stem))
-            yield f"{variable}: there is no such setting{hint}"
+            yield f"{variable}: unknown setting{hint}"
 
 
 def _did_you_mean(word: str, known: Sequence[str], suffix: str = "") -> str:

@@ -72,7 +72,7 @@ def fill(text: str, variables: Mapping[str, Given | None]) -> Given | None:
         return variables[names[0]]
     values = {name: given.text for name in names if (given := variables[name]) is not None}
     if unset := sorted(set(names) - set(values)):
-        raise ValueError(f"that needs {' and '.join(unset)}, not set")
+        raise ValueError(f"it needs {' and '.join(unset)}, which is not set")
     filled = _MARK.sub(lambda match: values[match[1]], text)
     return Given(text=filled, source=Source(origin=Origin.CONFIG))
 
@@ -98,7 +98,7 @@ def _read(config_file: Path) -> str:
     except OSError as error:
         cause = error.strerror
     except UnicodeDecodeError:
-        cause = "it is not UTF-8 text"
+        cause = "not UTF-8 text"
     raise ValueError(f"cannot read {config_file} as uid {os.geteuid()}: {cause}")
 
 

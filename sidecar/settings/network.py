@@ -31,9 +31,9 @@ def address(text: str) -> Address:
     """Return an address that a host can have on its network."""
     parsed = _address(text)
     if parsed.is_loopback or parsed.is_multicast or parsed.is_unspecified or parsed.is_reserved:
-        raise ValueError(f"{shown(text)} is not an address of a host on a network")
+        raise ValueError(f"{shown(text)} is not the address of a host")
     if isinstance(parsed, IPv6Address) and parsed.is_link_local:
-        raise ValueError(f"{shown(text)} is link-local: it says nothing without an interface")
+        raise ValueError(f"{shown(text)} is link-local, which means nothing without an interface")
     return parsed
 
 
@@ -42,9 +42,9 @@ def nodes(text: str) -> tuple[Address, ...]:
     parsed = tuple(address(item) for item in items(text))
     _refuse_twice(parsed)
     if len(parsed) < 2:
-        raise ValueError("two nodes are the least")
+        raise ValueError("at least two nodes are required")
     if len({node.version for node in parsed}) > 1:
-        raise ValueError("IPv4 and IPv6 are mixed; the nodes talk over one of them")
+        raise ValueError("IPv4 and IPv6 are mixed; all nodes need the same family")
     return parsed
 
 
@@ -53,7 +53,7 @@ def vips(text: str) -> tuple[Interface, ...]:
     parsed = tuple(_vip(item) for item in items(text))
     _refuse_twice([vip.ip for vip in parsed])
     if not parsed:
-        raise ValueError("one address is the least")
+        raise ValueError("at least one address is required")
     return parsed
 
 
@@ -65,14 +65,14 @@ def listen(text: str) -> tuple[str, ...]:
         if one.is_multicast:
             raise ValueError(f"'{one}' is a multicast address")
     if not parsed:
-        raise ValueError("one address is the least")
+        raise ValueError("at least one address is required")
     return tuple(str(one) for one in parsed)
 
 
 def interface(text: str) -> str:
     """Return the name of a network interface (at most 15 bytes, IFNAMSIZ of netdevice(7))."""
     if not re.fullmatch(r"[A-Za-z0-9_.-]{1,15}", text) or text in {".", ".."}:
-        raise ValueError("that is not the name of a network interface")
+        raise ValueError("not the name of a network interface")
     return text
 
 
@@ -87,11 +87,11 @@ def urls(text: str) -> tuple[str, ...]:
     """Return a list of http and https URLs."""
     parsed = items(text)
     if len(parsed) > _MAX_URLS:  # the peers are told each that fails, in one line
-        raise ValueError(f"at most {_MAX_URLS} are possible")
+        raise ValueError(f"at most {_MAX_URLS} are allowed")
     for url in parsed:
         try:
             if len(url) > _MAX_URL:
-                raise ValueError(f"it is longer than {_MAX_URL} characters")
+                raise ValueError(f"longer than {_MAX_URL} characters")
             _check_url(url)
         except ValueError as error:
             raise ValueError(f"{shown(url)}: {error}") from None
@@ -105,7 +105,7 @@ def _address(text: str) -> Address:
     except ValueError:
         raise ValueError(f"{shown(text)} is not an IP address") from None
     if isinstance(parsed, IPv6Address) and parsed.scope_id is not None:
-        raise ValueError(f"{shown(text)} names a zone (%); leave it out")
+        raise ValueError(f"{shown(text)} has a zone (%); leave it out")
     return parsed
 
 
@@ -114,14 +114,14 @@ def _vip(text: str) -> Interface:
     host = address(given)
     bits = host.max_prefixlen
     if slash and not (re.fullmatch(r"[0-9]{1,3}", prefix) and 1 <= int(prefix) <= bits):
-        raise ValueError(f"{shown(text)} has a prefix that is not within 1 to {bits}")
+        raise ValueError(f"{shown(text)} has a prefix outside 1 to {bits}")
     vip = ip_interface(f"{host}/{int(prefix) if slash else bits}")
     network = vip.network
     if isinstance(vip, IPv6Interface):
         if network.prefixlen != bits:
             raise ValueError(
-                f"{shown(text)} needs /128 or no prefix: with a shorter one the host's route to "
-                "its own network would go when the VIP goes"
+                f"{shown(text)} needs /128 or no prefix: a shorter one would take the host's "
+                "route to its own network along when the VIP goes"
             )
     elif network.prefixlen < 31 and vip.ip in {network.network_address, network.broadcast_address}:
         raise ValueError(f"{shown(text)} is the first or last of its network: no host can have it")
@@ -132,11 +132,11 @@ def _site(pair: str) -> Site:
     host, equals, url = (part.strip() for part in pair.partition("="))
     try:
         if not equals:
-            raise ValueError("there is no '='")
+            raise ValueError("expected host=url")
         if len(host) > 253 or not _HOST.fullmatch(host):
-            raise ValueError("what stands before '=' is neither a host name nor '_'")
+            raise ValueError("expected a host name or '_' before '='")
         if _check_url(url)["query"] is not None:
-            raise ValueError("the URL of a site has no query")
+            raise ValueError("the URL of a site must not have a query")
     except ValueError as error:
         raise ValueError(f"{shown(pair)}: {error}") from None
     return Site(host=host.lower(), url=url)
@@ -144,12 +144,12 @@ def _site(pair: str) -> Site:
 
 def _check_url(url: str) -> re.Match[str]:
     if _USER.search(url):
-        raise ValueError("a user or password in a URL would be seen in logs and metrics")
+        raise ValueError("a user or password in a URL would show in logs and metrics")
     match = _URL.fullmatch(url)
     if match is None:
-        raise ValueError("that is not like http://host:port/path")
+        raise ValueError("expected http://host:port/path")
     if match["port"] is not None and not 1 <= int(match["port"]) <= 65535:
-        raise ValueError("the port is not within 1 to 65535")
+        raise ValueError("expected a port from 1 to 65535")
     host = match["host"]
     try:
         if host.startswith("["):
@@ -159,11 +159,11 @@ def _check_url(url: str) -> re.Match[str]:
         elif len(host) > 253 or not _HOST.fullmatch(host):
             raise AddressValueError
     except AddressValueError:
-        raise ValueError(f"there can be no host '{host}'") from None
+        raise ValueError(f"'{host}' is not a valid host") from None
     return match
 
 
 def _refuse_twice(values: Sequence[object]) -> None:
     for index, value in enumerate(values):
         if value in values[:index]:
-            raise ValueError(f"{shown(str(value))} is there twice")
+            raise ValueError(f"{shown(str(value))} appears twice")

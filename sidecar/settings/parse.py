@@ -45,7 +45,7 @@ def boolean(text: str) -> bool:
     try:
         return _BOOLEANS[text.strip().lower()]
     except KeyError:
-        raise ValueError("that is neither on nor off") from None
+        raise ValueError("expected on or off") from None
 
 
 def colored(text: str) -> bool:
@@ -58,9 +58,9 @@ def integer(low: int, high: int) -> Callable[[str], int]:
 
     def parse(text: str) -> int:
         if not re.fullmatch(r"[0-9]{1,9}", text.strip()):
-            raise ValueError("that is not a whole number")
+            raise ValueError("expected a whole number")
         if not low <= (number := int(text)) <= high:
-            raise ValueError(f"that is not within {low} to {high}")
+            raise ValueError(f"expected {low} to {high}")
         return number
 
     return parse
@@ -72,9 +72,9 @@ def duration(low: str, high: str, *, step: str = "1ms") -> Callable[[str], float
     def parse(text: str) -> float:
         milliseconds = _milliseconds(text)
         if not _milliseconds(low) <= milliseconds <= _milliseconds(high):
-            raise ValueError(f"that is not within {low} to {high}")
+            raise ValueError(f"expected {low} to {high}")
         if milliseconds % _milliseconds(step):
-            raise ValueError(f"that is not a multiple of {step}")
+            raise ValueError(f"expected a multiple of {step}")
         return float(milliseconds / 1000)
 
     return parse
@@ -87,7 +87,7 @@ def choice[T: StrEnum](words: type[T]) -> Callable[[str], T]:
         try:
             return words(text.strip().lower())
         except ValueError:
-            raise ValueError(f"that is none of {', '.join(words)}") from None
+            raise ValueError(f"expected {' or '.join(words)}") from None
 
     return parse
 
@@ -104,13 +104,13 @@ def optional[T](parser: Callable[[str], T]) -> Callable[[str], T | None]:
 def secret(text: str) -> str:
     """Return a secret that is not guessed at once; no message tells any of it."""
     if any(character.isspace() or not character.isprintable() for character in text):
-        raise ValueError("it has white space or unprintable characters in it")
+        raise ValueError("it contains white space or unprintable characters")
     if _WELL_KNOWN.match(text):
-        raise ValueError("it looks like an example that everybody knows")
+        raise ValueError("it looks like a well-known example")
     if len(text) < 32:
-        raise ValueError(f"it has {len(text)} of at least 32 characters")
+        raise ValueError(f"expected at least 32 characters, not {len(text)}")
     if len(set(text)) < 8:
-        raise ValueError("it repeats a few characters")
+        raise ValueError("it repeats only a few characters")
     return text
 
 
@@ -122,7 +122,7 @@ def timezone(text: str) -> str:
             return text
     except (KeyError, ValueError, OSError):
         pass
-    raise ValueError("there is no such time zone")
+    raise ValueError("unknown time zone")
 
 
 def written(value: object) -> str:
@@ -145,5 +145,5 @@ def written(value: object) -> str:
 def _milliseconds(text: str) -> Decimal:
     match = _DURATION.fullmatch(text.strip().lower())
     if match is None:
-        raise ValueError("that is not a duration")
+        raise ValueError("expected a duration")
     return Decimal(match[1]) * _MILLISECONDS[match[2]]

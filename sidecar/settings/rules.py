@@ -13,25 +13,28 @@ def broken(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """
     nodes, vips, node = values.get("nodes", ()), values.get("vips", ()), values.get("node")
     if nodes and node is not None and node not in nodes:
-        yield "node", "that is none of HA_NODES"
+        yield "node", "expected one of HA_NODES"
     if nodes and vips and nodes[0].version not in {vip.version for vip in vips}:
-        yield "vips", f"none is an IPv{nodes[0].version} address, as the nodes' are"
+        yield "vips", f"expected an IPv{nodes[0].version} address, like those of the nodes"
     for vip in vips:
         if vip.ip in nodes:
-            yield "vips", f"'{vip.ip}' is in HA_NODES too; a VIP is an address that no host has"
+            yield (
+                "vips",
+                f"'{vip.ip}' is also in HA_NODES; a VIP must not be the address of a host",
+            )
     for pattern in values.get("sync_exclude", ()):
         for path in values.get("sync_paths", ()):
             if f"{pattern}/".startswith(f"{path}/"):
                 yield "sync_exclude", _from_the_top(pattern, path)
     if "link_port" in values and values["link_port"] == values.get("http_port"):
-        yield "link_port", "HA_HTTP_PORT is the same"
+        yield "link_port", "HA_HTTP_PORT has the same value"
 
 
 def _from_the_top(pattern: str, path: str) -> str:
     inside = pattern.removeprefix(path)
     if not inside.strip("/"):
-        return f"'{pattern}' is one of HA_SYNC_PATHS: leave it out there"
-    return f"'{pattern}' has to begin at the top of {path}: write '{inside}'"
+        return f"'{pattern}' is one of HA_SYNC_PATHS: remove it there"
+    return f"'{pattern}' must be relative to {path}: write '{inside}'"
 
 
 def router_id(vip: Interface) -> int:

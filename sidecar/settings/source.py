@@ -55,7 +55,7 @@ def look_up(variable: str, environment: Mapping[str, str]) -> Given | None:
     else:
         source = Source(origin=Origin.ENVIRONMENT, variable=variable)
     if "\0" in text or not _is_unicode(text):
-        raise ValueError(f"{source.variable} is not UTF-8 text, or has a NUL in it")
+        raise ValueError(f"{source.variable} is not UTF-8 text, or contains a NUL")
     return Given(text=text, source=source) if text else None
 
 

@@ -21,13 +21,13 @@ def paths(text: str) -> tuple[str, ...]:
     """Return directories, normalised and sorted; none holds another one, or what is not synced."""
     parsed = sorted(_path(item) for item in items(text))
     if not parsed:
-        raise ValueError("one directory is the least")
+        raise ValueError("at least one directory is required")
     for index, path in enumerate(parsed):
         for other in parsed[:index]:
             if path == other:
-                raise ValueError(f"{shown(path)} is there twice")
+                raise ValueError(f"{shown(path)} appears twice")
             if _holds(other, path):
-                raise ValueError(f"{shown(path)} lies below {shown(other)}, which is synced whole")
+                raise ValueError(f"{shown(path)} is inside {shown(other)}, which is synced already")
     return tuple(parsed)
 
 
@@ -37,13 +37,13 @@ def schedule(text: str) -> str | None:
     if expression.lower() == OFF:
         return None
     if len(expression.split(" ")) != 5:
-        raise ValueError("that has not five fields: minute, hour, day, month, day of the week")
+        raise ValueError("expected five fields: minute, hour, day, month, day of the week")
     try:
         comes = next(CronSim(expression, _SOME_DAY), None) is not None
     except CronSimError as error:
-        raise ValueError(f"that is no cron expression: {str(error).lower()}") from None
+        raise ValueError(f"not a cron expression: {str(error).lower()}") from None
     if not comes:
-        raise ValueError("that time never comes")
+        raise ValueError("this time never comes")
     return expression
 
 
@@ -62,14 +62,14 @@ def _path(text: str) -> str:
     path = text.rstrip("/")
     parts = path.split("/")[1:]
     if not path.startswith("/"):
-        raise ValueError(f"{shown(text)} is not the absolute path of a directory below /")
+        raise ValueError(f"{shown(text)} is not an absolute path below /")
     if not path.isprintable() or len(path.encode()) > 1000:
-        raise ValueError(f"{shown(text)} is too long, or does not print")
+        raise ValueError(f"{shown(text)} is too long or not printable")
     if any(part in {"", ".", ".."} for part in parts):
         raise ValueError(f"{shown(text)} is not normalised: leave out `//`, `.` and `..`")
     for other in _NOT_SYNCED:
         if path == other or _holds(other, path) or _holds(path, other):
-            raise ValueError(f"{shown(text)} cannot be synced: {other} is of each node alone")
+            raise ValueError(f"{shown(text)} cannot be synced: {other} belongs to each node alone")
     return path
 
 
@@ -79,7 +79,7 @@ def _holds(path: str, other: str) -> bool:
 
 def _check_pattern(pattern: str) -> None:
     if not pattern.strip("/*"):
-        raise ValueError("that would leave everything alone")
+        raise ValueError("that would exclude everything")
     if pattern.startswith(("+ ", "- ", "!")):
-        raise ValueError("only patterns are known here, no rules with `+`, `-` or `!`")
+        raise ValueError("expected a pattern; rules with `+`, `-` or `!` are not supported")
     excluder((pattern,))

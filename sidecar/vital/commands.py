@@ -35,7 +35,7 @@ class Commands:
             for peer in self._node.linked()
         ):
             raise RefusedError(
-                "cannot fail over: no linked peer is eligible and as well as this node",
+                "cannot fail over: no linked peer is eligible and as healthy as this node",
                 "see: ha status",
             )
         self._node.handing_over = True
@@ -48,7 +48,7 @@ class Commands:
         if taker is None:
             raise RefusedError(
                 f"cannot fail over: no peer took the VIP within {HANDOVER:g} s; this node keeps it",
-                "see the log of the peer",
+                "see the peer's log",
             )
         return f"{taker.node} is MASTER"
 

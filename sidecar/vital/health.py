@@ -98,10 +98,10 @@ class Health:
                 self._unasked.discard(name)
             except OSError as error:  # of this machine: it says nothing about the service either
                 if name not in self._unasked:
-                    log.error("cannot ask check %s: %s", name, error.strerror or error)  # noqa: TRY400
+                    log.error("cannot run check %s: %s", name, error.strerror or error)  # noqa: TRY400
                 self._unasked.add(name)
             except Exception:  # a bug in a check says nothing about the service
-                log.exception("check %s failed by a bug", name)
+                log.exception("a bug broke check %s", name)
             await asyncio.sleep(self._interval)
 
     async def _ask(self, name: str, asker: Asker) -> str:

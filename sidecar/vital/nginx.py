@@ -80,7 +80,7 @@ class Nginx:
         """Ask nginx whether it answers; return what is wrong, or nothing."""
         master = self.supervisor.pid
         if master is None:
-            return self.supervisor.report().error or "it does not run"
+            return self.supervisor.report().error or "it is not running"
         answer = await self._probe.ask(master, timeout=timeout)
         self.stub_status = answer.stub_status
         if not answer.error:
@@ -102,7 +102,7 @@ class Nginx:
         """
         master = self.supervisor.pid
         if master is None:  # it has died since, and its next start tells
-            return "nginx does not run"
+            return "nginx is not running"
         return await nginx.reload(master, self._emergencies, overlap=overlap)
 
     def _on_line(self, line: str) -> None:

@@ -104,7 +104,7 @@ class Node:
             raise SidecarError(
                 f"cannot {'drain' if draining else 'resume'}: "
                 f"{self._drain_flag}: {error.strerror or error}",
-                "the flag lies on the volume of /var/lib/ha, which must be writable",
+                "the flag is on the volume of /var/lib/ha, which must be writable",
             ) from error
         self.draining = draining
         self.decide()
@@ -155,7 +155,7 @@ class Node:
         self._patience = self._patience.after(now, yielding=verdict.yielding)
         self._vrrp.tell(verdict)
         if verdict.why != self.verdict.why:
-            log.warning("%s", verdict.why or "nothing stands against this node")
+            log.warning("%s", verdict.why or "nothing is wrong with this node")
         self.verdict = verdict
 
     def linked(self) -> list[NodeState]:

@@ -55,7 +55,7 @@ class Control:
             return response.status, response.read().decode()
         except (FileNotFoundError, ConnectionRefusedError):
             raise RefusedError(
-                "cannot reach the daemon: it does not run here",
+                "cannot reach the daemon: it is not running here",
                 "start it with `docker compose up -d`; if it ends again, its last lines say why: "
                 "`docker compose logs`",
             ) from None

@@ -65,19 +65,19 @@ class ReportCollector(Collector):
                 metrics = self._attempt(name, partial(_with_samples, make, report))
             yield from metrics or ()
             up[name,] = metrics is not None
-        yield gauge("ha_collector_up", "The group of metrics could be made", "collector", up)
+        yield gauge("ha_collector_up", "The group of metrics could be collected", "collector", up)
 
     def _attempt[T](self, name: str, make: Callable[[], T]) -> T | None:
         try:
             made = make()
         except Exception:
             if name not in self._failing:
-                log.exception("cannot make the metrics of %s: they are left out", name)
+                log.exception("cannot collect the metrics of %s: they are left out", name)
             self._failing.add(name)
             return None
         if name in self._failing:
             self._failing.remove(name)
-            log.info("the metrics of %s can be made again", name)
+            log.info("the metrics of %s can be collected again", name)
         return made
 
 

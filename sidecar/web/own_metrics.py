@@ -15,7 +15,7 @@ def node(report: Report) -> Iterator[Metric]:
     changes = {(role.value,): report.role_changes.get(role, 0) for role in Role}
     yield gauge("ha_build_info", "Version that runs here", "version", {(report.node.version,): 1})
     yield gauge("ha_eligible", "This node could serve", "", {ONE: report.node.eligible})
-    yield gauge("ha_vip_held", "The virtual address is on the NIC of this node", "vip", held)
+    yield gauge("ha_vip_held", "The virtual address is on this node's interface", "vip", held)
     yield counter("ha_role_changes", "Changes to each VRRP role since the start", "to", changes)
     yield gauge("ha_split_brain", "More than one node is MASTER", "", {ONE: report.split_brain})
 
@@ -56,8 +56,13 @@ def sync(report: Report) -> Iterator[Metric]:
     duration = {ONE: now.last_duration} if now.last_duration else {}
     next_check = {ONE: now.next_check} if now.next_check else {}
     yield gauge("ha_in_sync", "The peer has the same snapshot", "peer", same)
-    yield counter("ha_sync_runs", "Looks at the peer's snapshot by result", "peer result", runs)
-    yield gauge("ha_sync_last_success_timestamp_seconds", "Last look that worked", "peer", success)
+    yield counter("ha_sync_runs", "Checks of the peer's snapshot by result", "peer result", runs)
+    yield gauge(
+        "ha_sync_last_success_timestamp_seconds",
+        "Last successful check",
+        "peer",
+        success,
+    )
     yield gauge("ha_sync_duration_seconds", "Duration of the last full check", "", duration)
     yield gauge("ha_sync_held", "A change waits for a person", "reason", held)
     yield counter(

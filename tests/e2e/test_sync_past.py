@@ -24,7 +24,7 @@ def wait_whole(node: Node) -> None:
     until(
         f"{node} has the whole past",
         lambda: node.ha("history").stdout,
-        lambda text: "not whole here" not in text,
+        lambda text: "incomplete here" not in text,
         within=60,
     )
 
@@ -58,7 +58,7 @@ def test_what_is_not_whole_is_marked_and_fetched_or_refused(synced: Cluster) -> 
     synced.wait_in_sync()
     wait_whole(synced.b)
     forget(synced.b, "lost")
-    marked = [line for line in synced.b.ha("history").stdout.splitlines() if "not whole" in line]
+    marked = [line for line in synced.b.ha("history").stdout.splitlines() if "incomplete" in line]
     assert [line.split()[0] for line in marked] == [one]
     assert "lost" in synced.b.ha("diff", one).stdout
     wait_whole(synced.b)

@@ -61,7 +61,7 @@ async def reload(
     try:
         os.kill(master, signal.SIGHUP)
     except ProcessLookupError:
-        return "nginx does not run"
+        return "nginx is not running"
     loop = asyncio.get_running_loop()
     deadline = loop.time() + timeout
     while loop.time() < deadline:
@@ -74,7 +74,7 @@ async def reload(
             return ""
     if workers.serving(master, proc) - before:
         return ""  # an earlier worker is stuck; that is not for the configuration to answer
-    return next(iter(emergencies.since(mark)), f"no worker with it after {timeout:g} s")
+    return next(iter(emergencies.since(mark)), f"no worker has loaded it after {timeout:g} s")
 
 
 def _final(complaints: list[str]) -> bool:

@@ -173,8 +173,8 @@ async def test_the_links_return_after_a_restart_of_sshd(directory: Path) -> None
 async def test_a_node_with_another_address_than_its_connection_is_refused(directory: Path) -> None:
     async with running(directory / "a", A, B) as a, running(directory / "b", B, A) as b:
         b.mesh.publish(b.state(node="127.0.0.13"))
-        await until(lambda: "says that it is 127.0.0.13" in a.peer().error, within=3)
-        await until(lambda: "says that it is 127.0.0.13" in b.peer().error, within=3)
+        await until(lambda: "says it is 127.0.0.13" in a.peer().error, within=3)
+        await until(lambda: "says it is 127.0.0.13" in b.peer().error, within=3)
         b.mesh.publish(b.state(node=A))
         await until(lambda: "same address" in a.peer().error, within=5)
         assert not a.peer().linked

@@ -97,4 +97,4 @@ async def test_a_master_that_does_not_react_or_is_gone_is_a_failure() -> None:
     async with running() as server:
         await server.freeze()
         assert "no worker" in await server.reload(timeout=0.3)
-    assert await server.reload() == "nginx does not run"
+    assert await server.reload() == "nginx is not running"

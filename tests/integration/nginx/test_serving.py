@@ -17,7 +17,7 @@ from tests.integration.nginx.server import PATHS, get, settings, until, write
 from tests.unit.sync.folder import look
 
 MAIN = "events {} http { include conf.d/*.conf; include /run/ha/nginx/*.conf; %s }"
-HOLD = Hold(reason="mass-delete", message="30 files are deleted at once", hint="release it")
+HOLD = Hold(reason="mass-delete", message="30 files were deleted at once", hint="release it")
 
 
 def site(answer: str) -> str:

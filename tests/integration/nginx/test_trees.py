@@ -133,7 +133,7 @@ async def test_a_file_that_nobody_ships_is_missed_with_what_to_do() -> None:
 @pytest.mark.parametrize(
     ("line", "word"),
     [
-        ("server { return 200 $nobody_sets_it; }", "typing mistake"),
+        ("server { return 200 $nobody_sets_it; }", "typo"),
         ("access_log /srv/web/site.log;", "/var/log/nginx"),
         ("proxy_cache_path /data/cache keys_zone=a:1m;", "/var/cache/nginx"),
         (

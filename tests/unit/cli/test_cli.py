@@ -55,7 +55,7 @@ async def bring(snapshot: str) -> str:
 
 
 async def rollback(snapshot: str) -> str:
-    raise RefusedError(f"cannot use {snapshot!r}: no snapshot begins so")
+    raise RefusedError(f"cannot use {snapshot!r}: no snapshot starts with {snapshot}")
 
 
 async def restore(snapshot: str, path: str) -> str:
@@ -114,7 +114,7 @@ async def test_an_order_prints_its_sentence(ha: Ha, daemon: Daemon) -> None:
         (("sync",), 0, "head is 3f2a9c81d0be\n"),
         (("sync", "--dry-run"), 0, "would do nothing\n"),
         (("sync", "release"), 0, "released (mass-delete): 12 of 20 files\n"),
-        (("rollback", "3f2a"), 1, "cannot use '3f2a': no snapshot begins so\n"),
+        (("rollback", "3f2a"), 1, "cannot use '3f2a': no snapshot starts with 3f2a\n"),
         (("restore", "head", "conf.d/ä b.conf"), 0, "restored conf.d/ä b.conf from head\n"),
         (("restore", "head", "\udcff" * 4000), 0, f"restored {'\\xff' * 4000} from head\n"),
     ],
@@ -148,7 +148,7 @@ async def test_an_order_that_fails_is_not_a_no(ha: Ha, daemon: Daemon) -> None:
 async def test_without_a_daemon_the_answer_is_no(ha: Ha, command: str) -> None:
     said = await ha(*command.split())
     assert (said.code, said.out) == (1, "")
-    assert "it does not run here" in said.error
+    assert "it is not running here" in said.error
     assert "docker compose up" in said.error
 
 
@@ -158,7 +158,7 @@ async def test_a_daemon_that_was_killed_does_not_run(ha: Ha, control_socket: Pat
     )
     server.close()
     await server.wait_closed()
-    assert "it does not run here" in (await ha("health")).error
+    assert "it is not running here" in (await ha("health")).error
 
 
 async def test_a_daemon_that_hangs_is_not_healthy(ha: Ha, control_socket: Path) -> None:
@@ -190,7 +190,7 @@ async def test_the_history_is_shown_also_without_a_daemon(
 ) -> None:
     for name, value in REQUIRED.items():
         monkeypatch.setenv(name, value)
-    assert (await ha("history")).out == "There is no snapshot yet.\n"
+    assert (await ha("history")).out == "No snapshot yet.\n"
     history = History(paths.state / "history")
     one = history.add(snapshot({}))
     history.set_head(one)
@@ -214,7 +214,7 @@ async def test_snapshots_are_compared_and_exported(
     assert (said.code, said.out.splitlines()[0]) == (0, "added    a")
     target = tmp_path / "new"
     said = await ha("export", one, str(target))
-    assert (said.code, said.out) == (0, f"snapshot {one[:12]}, 1 file, is in {target}\n")
+    assert (said.code, said.out) == (0, f"wrote snapshot {one[:12]}, 1 file, to {target}\n")
     assert (target / "a").read_text() == "x"
     said = await ha("export", one, str(target))
     assert (said.code, said.error.splitlines()[0]) == (
@@ -234,11 +234,11 @@ async def test_a_snapshot_that_is_not_whole_is_asked_for_and_refused(
     one = history.add(snapshot({"a": "x"}))
     history.set_head(one)
     (history.directory / "objects" / digest).unlink()
-    assert "  head, not whole here\n" in (await ha("history")).out
+    assert "  head, incomplete here\n" in (await ha("history")).out
     for order in (("diff", one), ("export", one, str(tmp_path / "new"))):
         said = await ha(*order)
         assert said.code == 1
-        assert f"snapshot {one[:12]} is not whole on this node: cannot reach" in said.error
+        assert f"snapshot {one[:12]} is incomplete on this node: cannot reach" in said.error
         async with daemon(FULL, OBEYING):
             said = await ha(*order)
         assert (said.code, "no linked node has it" in said.error) == (1, True)

@@ -125,11 +125,11 @@ class TestShow:
         Decisions(node.history.directory, Backoff()).reject(new, "no", 0.0)
         heads = {"192.0.2.12": old, "192.0.2.13": "e" * 64, "192.0.2.14": None}
         marks = history.marks(node.history, heads, 50)
-        assert marks[new] == ["head", "refused here"]
-        assert marks[old] == ["head of 192.0.2.12", "not whole here"]
+        assert marks[new] == ["head", "rejected here"]
+        assert marks[old] == ["head of 192.0.2.12", "incomplete here"]
         assert marks["e" * 64] == ["head of 192.0.2.13"]
         _, first, second = printed(lambda: history.run(Alone(node.paths, (), keep=1)))
-        assert first == f"{new[:12]}  1970-01-01 00:00:02  192.0.2.11  head, refused here"
+        assert first == f"{new[:12]}  1970-01-01 00:00:02  192.0.2.11  head, rejected here"
         assert second.startswith(
             f"{old[:12]}  1970-01-01 00:00:01  192.0.2.11  files no longer kept"
         )
@@ -219,7 +219,7 @@ class TestDiff:
         make(node.roots[0], {"a": "x"})
         node.keep()
         (node.roots[0] / "a").write_text("x" * (MAX_DIFF + 1))
-        assert node.diff()[-1] == f"a: 1 -> {MAX_DIFF + 1} bytes, too large to be shown"
+        assert node.diff()[-1] == f"a: 1 -> {MAX_DIFF + 1} bytes, too large to show"
 
     def test_a_damaged_content_does_not_hide_the_rest(self, node: Node) -> None:
         make(node.roots[0], {"a": "xy", "b": "z"})
@@ -248,7 +248,7 @@ class TestDiff:
     def test_a_snapshot_without_its_files_is_refused(self, node: Node) -> None:
         old = node.keep()
         node.history.prune([], grace=-1.0)
-        with pytest.raises(RefusedError, match="not whole on this node: nobody has"):
+        with pytest.raises(RefusedError, match="incomplete on this node: nobody has"):
             node.diff(old)
 
 
@@ -259,7 +259,7 @@ class TestExport:
         made = node.keep()
         before = told(node.roots[0])
         target = tmp_path / "deep" / "new"
-        assert node.export("head", target) == f"snapshot {made[:12]}, 3 files, is in {target}"
+        assert node.export("head", target) == f"wrote snapshot {made[:12]}, 3 files, to {target}"
         assert told(target) == before
         for directory in (node.roots[0] / "locked", target / "locked"):
             directory.chmod(0o700)  # so that they can be removed
@@ -296,7 +296,7 @@ class TestExport:
         made = node.keep()
         for path in (node.history.directory / "objects").iterdir():
             path.unlink()
-        with pytest.raises(RefusedError, match="not whole on this node: nobody has"):
+        with pytest.raises(RefusedError, match="incomplete on this node: nobody has"):
             node.export(made, tmp_path / "new")
         assert not (tmp_path / "new").exists()
 

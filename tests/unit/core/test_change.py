@@ -136,7 +136,7 @@ KEY = b"-----BEGIN EC PRIVATE KEY-----\nabc\n-----END EC PRIVATE KEY-----\n"
         (KEY, b"", "a: not shown: secret (a private key), 64 -> 0 bytes"),
         (b"", KEY, "a: not shown: secret (a private key), 0 -> 64 bytes"),
         (KEY * 2000, b"\0", "a: not shown: secret (a private key), 128000 -> 1 bytes"),
-        (b"x", b"y" * (MAX_DIFF + 1), "a: 1 -> 65537 bytes, too large to be shown"),
+        (b"x", b"y" * (MAX_DIFF + 1), "a: 1 -> 65537 bytes, too large to show"),
         (b"\0", b"ab", "a: 1 -> 2 bytes, not text"),
         (b"ab", b"\xff", "a: 2 -> 1 bytes, not text"),
     ],

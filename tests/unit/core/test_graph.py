@@ -74,13 +74,13 @@ def test_a_snapshot_is_named_by_its_first_digits(prefix: str) -> None:
 @pytest.mark.parametrize(
     ("prefix", "cause"),
     [
-        ("", "4 at least"),
-        ("3f2", "4 at least"),
+        ("", "at least 4"),
+        ("3f2", "at least 4"),
         ("3f2g", "hex digits"),
         ("3f2a ", "hex digits"),
-        ("3f2c", "no snapshot begins so"),
-        (IDS[0] + "0", "no snapshot begins so"),
-        ("3f2a", "it may be 3f2a000000000000, 3f2a111111111111$"),
+        ("3f2c", "no snapshot starts with 3f2c"),
+        (IDS[0] + "0", f"no snapshot starts with {IDS[0]}0"),
+        ("3f2a", "it could be 3f2a000000000000, 3f2a111111111111$"),
     ],
 )
 def test_a_name_that_fits_no_snapshot_or_several_is_refused(prefix: str, cause: str) -> None:

@@ -61,7 +61,7 @@ def test_a_release_lets_pass_only_what_was_seen() -> None:
     hold = guard(BASE, without(30), RULES)
     assert hold is not None
     assert hold.release == fingerprint(without(30))
-    assert hold.message == "30 of 102 files are deleted at once"
+    assert hold.message == "30 of 102 files were deleted at once"
     assert guard(BASE, without(31), RULES, released=hold.release) is not None
 
 

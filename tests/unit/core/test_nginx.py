@@ -70,7 +70,7 @@ def test_only_emergencies_count() -> None:
         ('[emerg] unknown directive "ssl" in /x:1', "listen 443 ssl"),
         ('[emerg] invalid parameter "resolve" in /x:1', "1.26"),
         ('[emerg] unknown "connection_upgrade" variable', "map $http_upgrade"),
-        ('[emerg] unknown "x" variable', "typing mistake"),
+        ('[emerg] unknown "x" variable', "typo"),
         (f"[emerg] {UNKNOWN}", ""),
     ],
 )

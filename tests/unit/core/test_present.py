@@ -20,11 +20,11 @@ from tests.unit.reports import EMPTY, FULL, MASTER
 FULL_TEXT = """\
 kiss-ha 0.1.0 on 192.0.2.11, up 3 h 12 min
 
-NODE        ROLE    VIPS        ELIGIBLE              LINK
-192.0.2.11  MASTER  192.0.2.10  yes, without gateway  this node
-192.0.2.12  BACKUP  -           yes                   up, 0.4 s ago
-192.0.2.13  ?       ?           ?                     down, last seen 1 min ago as MASTER: refused
-192.0.2.14  ?       ?           ?                     down, never seen
+NODE        ROLE    VIPS        ELIGIBLE               LINK
+192.0.2.11  MASTER  192.0.2.10  yes, failing: gateway  this node
+192.0.2.12  BACKUP  -           yes                    up, 0.4 s ago
+192.0.2.13  ?       ?           ?                      down, last seen 1 min ago as MASTER: refused
+192.0.2.14  ?       ?           ?                      down, never seen
 
 Election: no eligible peer is better
 
@@ -32,20 +32,20 @@ VIP           HERE  LEASED
 192.0.2.10    yes   yes
 2001:db8::10  no    -
 
-CHECK                RESULT  KIND  SAYS
+CHECK                RESULT  KIND  DETAIL
 nginx                up      hard
 gateway              down    soft  192.0.2.1 does not answer
 http://127.0.0.1/ok  ?       soft
 
-PROCESS  STATE    PID  RESTARTS  FOR    SAYS
+PROCESS  STATE    PID  RESTARTS  UPTIME  DETAIL
 nginx    running  21   0         1 min
-sshd     backoff  -    3         4.0 s  exit code 255: Bind to port 8730 failed
+sshd     backoff  -    3         -       exit code 255: Bind to port 8730 failed
 
 Sync: snapshot 3f2a9c81d0be of /etc/nginx, next check in 3 min (the last took 0.2 s)
 Draft: conf.d/a.conf, conf.d/b.conf, conf.d/c.conf and 2 more
 Held: draft, diverged
 Rejected: 8c1d2e3f4a5b
-PEER        SYNCED  LAST       SAYS
+PEER        SYNCED  LAST       DETAIL
 192.0.2.12  yes     4.0 s ago
 192.0.2.13  no      1 min ago  cannot fetch from 192.0.2.13: timeout
 192.0.2.14  ?       never
@@ -95,9 +95,9 @@ def test_what_others_wrote_cannot_steer_the_terminal() -> None:
     ("node", "word"),
     [
         (replace(MASTER, soft=()), "yes"),
-        (replace(MASTER, soft=("gateway", "x")), "yes, without gateway, x"),
+        (replace(MASTER, soft=("gateway", "x")), "yes, failing: gateway, x"),
         (replace(MASTER, soft=(), draining=True), "draining"),
-        (replace(MASTER, draining=True), "draining, without gateway"),
+        (replace(MASTER, draining=True), "draining, failing: gateway"),
         (replace(MASTER, eligible=False, hard=("nginx", "vip")), "no: nginx, vip"),
         (replace(MASTER, eligible=False), "no"),
     ],

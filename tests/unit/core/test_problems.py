@@ -144,7 +144,7 @@ def test_what_sync_waits_for_is_told_with_the_way_out() -> None:
 def test_a_change_that_does_not_work_is_told_by_its_files() -> None:
     paths = tuple(f"/etc/nginx/{letter}.conf" for letter in "abc")
     (problem,) = find(syncing(draft=paths, draft_error="[emerg] no"))
-    assert problem.message == "not accepted, and only on this node: a.conf and 2 more: [emerg] no"
+    assert problem.message == "not accepted, so only on this node: a.conf and 2 more: [emerg] no"
 
 
 def test_a_node_without_sync_has_no_problems_of_sync() -> None:

@@ -169,7 +169,7 @@ def test_the_refusal_of_another_major_is_understood() -> None:
 
 def test_a_node_speaks_for_itself_alone() -> None:
     check_claim(STATE, sender="192.0.2.11", own="192.0.2.12")
-    with pytest.raises(ProtocolError, match="says that it is"):
+    with pytest.raises(ProtocolError, match="says it is"):
         check_claim(STATE, sender="192.0.2.13", own="192.0.2.12")
     with pytest.raises(ProtocolError, match="two nodes have the same address"):
         check_claim(STATE, sender="192.0.2.13", own="192.0.2.11")

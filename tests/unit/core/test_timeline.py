@@ -28,7 +28,7 @@ HISTORY = {
 }
 
 TEXT = """\
-SNAPSHOT      TIME                 NODE        IS                        CHANGE
+SNAPSHOT      TIME                 NODE        NOTE                      CHANGE
 cccccccccccc  2026-09-21 16:14:10  -           head, head of 192.0.2.12  joined
 dddddddddddd  2026-09-21 16:14:10  192.0.2.11  -
 bbbbbbbbbbbb  2026-09-21 15:56:40  192.0.2.11  -                         edited conf.d/a.conf
@@ -42,7 +42,7 @@ def test_the_history_is_a_table() -> None:
 
 
 def test_an_empty_history_says_so() -> None:
-    assert timeline({}, {}, BERLIN, color=False) == "There is no snapshot yet."
+    assert timeline({}, {}, BERLIN, color=False) == "No snapshot yet."
 
 
 def test_the_last_moment_of_the_calendar_is_shown_somehow() -> None:

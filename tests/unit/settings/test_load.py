@@ -143,13 +143,13 @@ def test_all_problems_come_at_once_each_with_what_is_right() -> None:
     text = problems({"HA_NODES": "10.0.0.1", "HA_VRID": "300", "HA_NGNX": "on", "TZ": "Mars"})
     assert len(text.split("\n\n")) == 6
     for part in (
-        "HA_NODES='10.0.0.1': two nodes are the least",
+        "HA_NODES='10.0.0.1': at least two nodes are required",
         "example: HA_NODES=192.168.1.11,192.168.1.12",
-        "HA_VIP: it is required",
-        "HA_SECRET: it is required",
-        "HA_VRID='300': that is not within 1 to 255\n  allowed: 1 to 255\n  example: HA_VRID=51",
-        "HA_NGNX: there is no such setting\n  did you mean HA_NGINX?",
-        "TZ='Mars': there is no such time zone",
+        "HA_VIP: it is required but not set",
+        "HA_SECRET: it is required but not set",
+        "HA_VRID='300': expected 1 to 255\n  allowed: 1 to 255\n  example: HA_VRID=51",
+        "HA_NGNX: unknown setting\n  did you mean HA_NGINX?",
+        "TZ='Mars': unknown time zone",
     ):
         assert part in text
 
@@ -157,23 +157,23 @@ def test_all_problems_come_at_once_each_with_what_is_right() -> None:
 @pytest.mark.parametrize(
     ("variables", "expected"),
     [
-        ({"HA_NODE": "192.168.1.13"}, "HA_NODE='192.168.1.13': that is none of HA_NODES"),
-        ({"HA_VIP": "fd00::1"}, "HA_VIP='fd00::1': none is an IPv4 address"),
-        ({"HA_VIP": "192.168.1.12"}, "'192.168.1.12' is in HA_NODES too"),
-        ({"HA_SYNC_PORT": "9165"}, "HA_SYNC_PORT='9165': HA_HTTP_PORT is the same"),
-        ({"HA_HTTP_PORT": "8730"}, "HA_SYNC_PORT: HA_HTTP_PORT is the same"),
-        ({"HA_SITES": "a=http://b,c"}, "'c': there is no '='"),
+        ({"HA_NODE": "192.168.1.13"}, "HA_NODE='192.168.1.13': expected one of HA_NODES"),
+        ({"HA_VIP": "fd00::1"}, "HA_VIP='fd00::1': expected an IPv4 address"),
+        ({"HA_VIP": "192.168.1.12"}, "'192.168.1.12' is also in HA_NODES"),
+        ({"HA_SYNC_PORT": "9165"}, "HA_SYNC_PORT='9165': HA_HTTP_PORT has the same value"),
+        ({"HA_HTTP_PORT": "8730"}, "HA_SYNC_PORT: HA_HTTP_PORT has the same value"),
+        ({"HA_SITES": "a=http://b,c"}, "'c': expected host=url"),
         (
             {"HA_SYNC_EXCLUDE": "/etc/nginx/cache/"},
-            "'/etc/nginx/cache/' has to begin at the top of /etc/nginx: write '/cache/'",
+            "'/etc/nginx/cache/' must be relative to /etc/nginx: write '/cache/'",
         ),
         (
             {"HA_SYNC_PATHS": "/srv/a,/srv/b", "HA_SYNC_EXCLUDE": "/srv/b"},
-            "'/srv/b' is one of HA_SYNC_PATHS: leave it out there",
+            "'/srv/b' is one of HA_SYNC_PATHS: remove it there",
         ),
-        ({"HA_NODES": "x", "HA_SYNC_PORT": "9165"}, "HA_HTTP_PORT is the same"),
+        ({"HA_NODES": "x", "HA_SYNC_PORT": "9165"}, "HA_HTTP_PORT has the same value"),
         ({"HA_SECRET_FILE": "/x"}, "HA_SECRET and HA_SECRET_FILE are both set"),
-        ({"HA_ADRESS": "x"}, "HA_ADRESS: there is no such setting"),
+        ({"HA_ADRESS": "x"}, "HA_ADRESS: unknown setting"),
         ({"HA_SITE_FILE": "x"}, "did you mean HA_SITES_FILE?"),
         ({"HA_ZZZZZZZZ": "x"}, "remove it"),
         ({"HA_HOOK_FAULT": "\udcff"}, "HA_HOOK_FAULT is not UTF-8 text"),
@@ -255,7 +255,7 @@ def test_a_file_that_cannot_be_used_is_named(
 def test_a_secret_from_a_file_is_not_told(tmp_path: Path) -> None:
     path = written(tmp_path / "secret", "tooshort")
     text = problems(REQUIRED | {"HA_SECRET": "", "HA_SECRET_FILE": str(path)})
-    assert f"HA_SECRET_FILE={path} with (hidden): it has 8 of at least 32 characters" in text
+    assert f"HA_SECRET_FILE={path} with (hidden): expected at least 32 characters, not 8" in text
     assert "tooshort" not in text
 
 
@@ -303,13 +303,13 @@ MINIMAL = "nodes: ${HA_NODES}\nvip: ${HA_VIP}\nsecret: ${HA_SECRET}\n"
     ("mapping", "variables", "expected"),
     [
         ("", {"HA_VRID": "5"}, "does not use it\n  add `vrid: ${HA_VRID}` there"),
-        ("vird: 5", {}, "there is no such setting\n  did you mean vrid?"),
-        ("vrid: 500", {}, "HA_VRID, in sidecar.yaml `vrid: '500'`: that is not within"),
-        ("vrid: 5${MORE}", {}, "HA_VRID: that needs MORE, not set"),
+        ("vird: 5", {}, "unknown setting\n  did you mean vrid?"),
+        ("vrid: 500", {}, "HA_VRID, in sidecar.yaml `vrid: '500'`: expected 1 to 255"),
+        ("vrid: 5${MORE}", {}, "HA_VRID: it needs MORE, which is not set"),
         ("vrid: $lower", {}, "$lower"),
         ("vrid: [", {}, "cannot read "),
         ("hook_fault: 'topsecret", {}, "cannot read "),
-        ("vrid: ${MY_VRID}", {"MY_VRID": "x"}, "MY_VRID='x': that is not a whole number"),
+        ("vrid: ${MY_VRID}", {"MY_VRID": "x"}, "MY_VRID='x': expected a whole number"),
         ("a: b\n- c", {}, "cannot read "),
     ],
 )
@@ -325,7 +325,7 @@ def test_a_wrong_mapping_is_told(
 @pytest.mark.parametrize("text", ["", "- a", "just text"])
 def test_a_mapping_of_nothing_lacks_the_required_settings(tmp_path: Path, text: str) -> None:
     file = written(tmp_path / "sidecar.yaml", text)
-    assert "HA_NODES: it is required" in problems({}, file)
+    assert "HA_NODES: it is required but not set" in problems({}, file)
 
 
 def test_a_mapping_that_cannot_be_read_is_named(tmp_path: Path) -> None:
