@@ -106,8 +106,8 @@ bench: image test-image $(VENV)/stamp ## failover and sync beside what people us
 	@$(PYTHON) -m tests.bench $(ARGS)
 
 .PHONY: docs
-docs: test-image ## write the settings into docs/settings.md and .env.example
-	@$(subst /src:ro,/src,$(TESTS)) python -B -m sidecar.settings.document docs/settings.md .env.example
+docs: test-image ## write the tables of docs/settings.md and docs/commands.md, and .env.example
+	@$(subst /src:ro,/src,$(TESTS)) python -B -m sidecar.document docs/settings.md docs/commands.md .env.example
 
 COMPILE := uv pip compile --quiet --upgrade --generate-hashes --no-header --no-annotate --python-platform linux
 .PHONY: lock

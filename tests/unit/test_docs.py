@@ -80,11 +80,6 @@ def test_the_readme_is_short() -> None:
     assert len(read("README.md").splitlines()) <= 200
 
 
-def test_every_command_is_documented() -> None:
-    shown = {f"ha {row.name}" for row in COMMANDS.values() if row.shown and " " not in row.name}
-    assert table("docs/commands.md", "command | does").keys() == shown
-
-
 @pytest.mark.parametrize("file", DOCUMENTS, ids=lambda file: file.stem)
 def test_a_document_names_only_commands_that_exist(file: Path) -> None:
     given = re.findall(r"(?:`| sidecar )ha ([a-z]+)", file.read_text(encoding="utf-8"))
