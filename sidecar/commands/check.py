@@ -10,12 +10,12 @@ from sidecar.core.listens import listens
 from sidecar.core.nginx import advice, problems
 from sidecar.core.report import Severity
 from sidecar.core.settings import Settings
+from sidecar.daemon.startup import host_problems
 from sidecar.errors import ExitCode, ProgramError
 from sidecar.host.paths import Paths
 from sidecar.programs import nginx
 from sidecar.programs.nginx.ports import taken
 from sidecar.settings.describe import describe
-from sidecar.startup import host_problems
 
 
 def run(context: Context) -> int:

@@ -4,10 +4,10 @@ import asyncio
 
 from sidecar.commands.context import Context
 from sidecar.core.settings import Identity, Settings
+from sidecar.daemon.startup import identify
 from sidecar.errors import ExitCode
 from sidecar.host.network import Network
 from sidecar.programs import keepalived, nginx, ssh
-from sidecar.startup import identify
 
 
 def run(context: Context) -> int:

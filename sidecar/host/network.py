@@ -18,6 +18,7 @@ from typing import Final, Self
 from sidecar.core.settings import Address
 from sidecar.errors import ProgramError
 from sidecar.host import netlink
+from sidecar.host.broadcast import Broadcast
 from sidecar.host.netlink import Message
 
 log = logging.getLogger("network")
@@ -102,12 +103,11 @@ class Gateway:
 class Network:
     """The kernel's view of the network; use as an async context manager.
 
-    `version` grows with each change of a link, an address or a default route.
+    `changes` announces each change of a link, an address or a default route.
     """
 
     def __init__(self) -> None:
-        self.version = 0
-        self._changed = asyncio.Event()
+        self.changes = Broadcast()
         self._held: dict[Address, dict[tuple[int, int], Held]] = {}
         """By address; by interface and prefix."""
         self._gateways: tuple[Gateway, ...] = ()
@@ -124,12 +124,6 @@ class Network:
         asyncio.get_running_loop().remove_reader(self._events.fileno())
         self._events.close()
         self._requests.close()
-
-    async def wait_after(self, version: int) -> int:
-        """Wait until `version` is another one and return it."""
-        while self.version == version:
-            await self._changed.wait()
-        return self.version
 
     def addresses(self) -> tuple[Held, ...]:
         """Return every address of every interface."""
@@ -260,9 +254,7 @@ class Network:
             self._addresses_known = self._gateways_known = False
             told += 1
         if told:
-            self.version += 1
-            self._changed.set()
-            self._changed = asyncio.Event()
+            self.changes.announce()
 
     def _note(self, message: Message) -> None:
         if message.kind in (_NEW_ADDRESS, _DELETED_ADDRESS):

@@ -4,8 +4,6 @@ import asyncio
 import logging
 import operator
 import time
-from collections.abc import Callable
-from contextlib import suppress
 from typing import Final
 
 from tenacity import AsyncRetrying, retry_if_result, stop_never, wait_exponential, wait_random
@@ -15,6 +13,7 @@ from sidecar.core.protocol import MAX_LINE
 from sidecar.core.report import NodeState, PeerReport
 from sidecar.core.settings import Identity
 from sidecar.errors import ProgramError
+from sidecar.host.broadcast import Broadcast
 from sidecar.host.door import Door, listen_at
 from sidecar.host.paths import Paths
 from sidecar.host.process import Pipe
@@ -41,22 +40,19 @@ ROOM: Final = 8
 class Mesh:
     """The links of this node.
 
-    Given: who we are, the port of every node's sshd, where things lie, and `on_change`, called when
-    the answer of `peers()` has changed by more than the time. `ssh.install` comes first.
+    Given: who we are, the port of every node's sshd, and where things lie. It announces when the
+    answer of `peers()` has changed by more than the time. `ssh.install` comes first.
     """
 
-    def __init__(
-        self, identity: Identity, *, port: int, paths: Paths, on_change: Callable[[], None]
-    ) -> None:
+    def __init__(self, identity: Identity, changes: Broadcast, *, port: int, paths: Paths) -> None:
         self._identity = identity
         self._port = port
         self._paths = paths
-        self._on_change = on_change
+        self._changes = changes
         self._state = NodeState(node=str(identity.node), version=__version__)
         self._links: set[Link] = set()
-        self._linked = asyncio.Event()
         self._peers = tuple(
-            Peer(address, own=identity.node, on_change=self._changed) for address in identity.peers
+            Peer(address, own=identity.node, changes=changes) for address in identity.peers
         )
 
     def peers(self) -> tuple[PeerReport, ...]:
@@ -71,12 +67,13 @@ class Mesh:
             for link in self._links:
                 link.notify()
 
-    async def wait_linked(self, timeout: float) -> bool:
-        """Wait at most `timeout` seconds for all peers and tell whether all are linked."""
-        with suppress(TimeoutError):
-            async with asyncio.timeout(timeout):
-                await self._linked.wait()
-        return self._linked.is_set()
+    def complete(self) -> bool:
+        """Tell whether all peers are linked."""
+        return all(peer.linked for peer in self._peers)
+
+    def linked(self) -> list[NodeState]:
+        """Return the latest states of the peers whose link is alive."""
+        return [peer.state for peer in self.peers() if peer.linked and peer.state is not None]
 
     async def run(self) -> None:
         """Keep the links until this is cancelled; one that fails is logged and tried again."""
@@ -185,10 +182,3 @@ class Mesh:
 
     def _current(self) -> NodeState:
         return self._state
-
-    def _changed(self) -> None:
-        if all(peer.linked for peer in self._peers):
-            self._linked.set()
-        else:
-            self._linked.clear()
-        self._on_change()

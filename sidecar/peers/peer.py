@@ -3,7 +3,6 @@
 import asyncio
 import logging
 import time
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from enum import Enum
@@ -11,6 +10,7 @@ from enum import Enum
 from sidecar.core.protocol import check_claim
 from sidecar.core.report import NodeState, PeerReport
 from sidecar.core.settings import Address
+from sidecar.host.broadcast import Broadcast
 from sidecar.peers.link import SILENCE, Link
 
 log = logging.getLogger(__name__)
@@ -26,16 +26,16 @@ class Way(Enum):
 class Peer:
     """One of the other nodes.
 
-    Given: its address, ours, and `on_change`, called when what `report` says has changed by more
-    than the time. It is linked while its states come, on the connection that we opened or its own.
+    It announces when what `report` says has changed by more than the time. It is linked while its
+    states come, on the connection that we opened or its own.
     """
 
-    def __init__(self, address: Address, *, own: Address, on_change: Callable[[], None]) -> None:
+    def __init__(self, address: Address, *, own: Address, changes: Broadcast) -> None:
         self.address = address
         self.answered: Link | None = None
         """The newest link that the peer itself has opened."""
         self._own = own
-        self._on_change = on_change
+        self._changes = changes
         self._state: NodeState | None = None
         self._received = 0.0
         self._skew: float | None = None
@@ -80,20 +80,20 @@ class Peer:
             self._up = True
             log.info("link to %s is up", self.address)
         if changed:
-            self._on_change()
+            self._changes.announce()
 
     def fail(self, way: Way, error: str) -> None:
         """Remember why there is no connection that way; log it when that is news."""
         if error != self._errors[way]:
             self._errors[way] = error
             log.warning("cannot keep the link %s %s: %s", way.value, self.address, error)
-            self._on_change()
+            self._changes.announce()
 
     def recover(self, way: Way) -> None:
         """Forget the last failure: the connection that way stands."""
         if self._errors[way]:
             self._errors[way] = ""
-            self._on_change()
+            self._changes.announce()
 
     def call_now(self) -> None:
         """End the present pause between two tries to connect, or the next one."""
@@ -115,7 +115,7 @@ class Peer:
         self._up = False
         cause = self.error or f"no state for {SILENCE:g} s"
         log.warning("link to %s is down: %s", self.address, cause)
-        self._on_change()
+        self._changes.announce()
 
 
 def differs(old: NodeState, new: NodeState) -> bool:

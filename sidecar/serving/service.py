@@ -24,6 +24,7 @@ from sidecar.core.snapshot import Tree
 from sidecar.core.sync import Hold
 from sidecar.errors import RefusedError
 from sidecar.host import files
+from sidecar.host.broadcast import Broadcast
 from sidecar.host.paths import Paths
 from sidecar.host.watch import Signature, changes, signature
 from sidecar.programs import nginx
@@ -89,7 +90,7 @@ class Serving:
     """Makes nginx serve what may be served.
 
     Given: the settings, where things lie, the program, who has the folders, what tells that nginx
-    serves well, what tells that no other node could serve, and `on_change` for a new verdict.
+    serves well, and what tells that no other node could serve.
     """
 
     def __init__(
@@ -97,16 +98,16 @@ class Serving:
         settings: Settings,
         paths: Paths,
         program: Program,
+        changes: Broadcast,
         *,
         folders: Callable[[], Folders],
         well: Callable[[], str],
         alone: Callable[[], bool],
-        on_change: Callable[[], None],
     ) -> None:
         self._paths, self._program, self._folders = paths, program, folders
         self._synced = tuple(map(Path, settings.sync_paths))
         self._reader = Reader(settings, paths)
-        self._well, self._alone, self._on_change = well, alone, on_change
+        self._well, self._alone, self._changes = well, alone, changes
         self._loading = asyncio.Lock()
         self._loaded: Reading | None = None
         """What nginx has read; None before it ever did."""
@@ -220,7 +221,7 @@ class Serving:
                 if (self._loaded or waited) and await self._folders().put_back(self._error):
                     continue
                 self._starting = False
-                self._on_change()
+                self._changes.announce()
                 with suppress(TimeoutError):
                     async with asyncio.timeout(RETRY_EVERY):
                         await self._news.wait()
@@ -319,7 +320,7 @@ class Serving:
         changed = (self._valid, self._error) != (not error, error)
         self._valid, self._error = not error, error
         if changed:
-            self._on_change()
+            self._changes.announce()
 
     def _changed(self, looked: Reading) -> frozenset[str]:
         """Return the paths that nginx has not read as they are now."""

@@ -1,6 +1,5 @@
 """What a person may ask of a running node: failover, drain, resume."""
 
-import asyncio
 import time
 from typing import Final
 
@@ -80,9 +79,10 @@ class Commands:
 
     async def _wait_for_taker(self) -> NodeState | None:
         deadline = time.monotonic() + HANDOVER
-        while time.monotonic() < deadline:
+        while (left := deadline - time.monotonic()) > 0:
+            version = self._node.changes.version
             for peer in self._node.linked():
                 if peer.role is Role.MASTER and self._node.role is not Role.MASTER:
                     return peer
-            await asyncio.sleep(0.02)
+            await self._node.changes.wait_after(version, within=left)
         return None

@@ -11,6 +11,7 @@ import aiohttp
 from sidecar.core.check import Check
 from sidecar.core.report import CheckReport
 from sidecar.core.settings import Settings
+from sidecar.host.broadcast import Broadcast
 from sidecar.host.descriptors import NONE_LEFT
 from sidecar.host.network import Network
 
@@ -30,22 +31,21 @@ class Health:
     """Keeps the standing of every check.
 
     Given: `askers` by name of check; those in `hard` forbid serving when they fail, those in
-    `earned` count only after their first success. `on_change` is called when one goes up or down.
+    `earned` count only after their first success.
     """
 
     def __init__(
         self,
         settings: Settings,
+        changes: Broadcast,
         askers: Mapping[str, Asker],
         *,
         hard: frozenset[str],
         earned: frozenset[str],
-        on_change: Callable[[], None],
     ) -> None:
         self._interval = settings.check_interval
         self._timeout = settings.check_timeout
-        self._askers = askers
-        self._on_change = on_change
+        self._askers, self._changes = askers, changes
         self._checks = {
             name: Check(
                 name=name,
@@ -123,7 +123,7 @@ class Health:
             log.info("check %s is up", name)
         else:
             log.warning("check %s is down: %s", name, check.message)
-        self._on_change()
+        self._changes.announce()
 
 
 def url_asker(url: str) -> Asker:

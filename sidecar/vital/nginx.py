@@ -9,6 +9,7 @@ from typing import Final
 
 from sidecar.core.nginx import first_emergency
 from sidecar.core.report import ServiceState, StubStatus
+from sidecar.host.broadcast import Broadcast
 from sidecar.host.paths import Paths
 from sidecar.host.supervise import Program, Supervisor
 from sidecar.programs import nginx
@@ -28,18 +29,17 @@ HUNG_AFTER: Final = 10.0
 class Nginx:
     """Runs nginx.
 
-    Given: where things lie, `prepare`, which is awaited before each start, and `on_change` for
-    every change of what `down` says.
+    Given: where things lie, and `prepare`, which is awaited before each start.
     """
 
     def __init__(
         self,
         paths: Paths,
+        changes: Broadcast,
         *,
         prepare: Callable[[], Awaitable[None]],
-        on_change: Callable[[], None],
     ) -> None:
-        self._on_change = on_change
+        self._changes = changes
         self._probe = nginx.Probe(paths.nginx_status_socket)
         self._emergencies = nginx.Emergencies()
         self._started = self._emergencies.mark
@@ -117,10 +117,10 @@ class Nginx:
                 self._awaiting = loop.create_task(self._await_workers(), name="nginx workers")
             case ServiceState.BACKOFF:
                 self._without_workers_since = time.monotonic()
-                loop.call_later(DOWN_AFTER, self._on_change)
+                loop.call_later(DOWN_AFTER, self._changes.announce)
             case _:
                 pass
-        self._on_change()
+        self._changes.announce()
 
     async def _await_workers(self) -> None:
         """Notice the first worker: a program that has just been started serves soon, or never."""
@@ -128,6 +128,6 @@ class Nginx:
             master = self.supervisor.pid
             if master is not None and workers.serving(master):
                 self._without_workers_since = None
-                self._on_change()
+                self._changes.announce()
                 return
             await asyncio.sleep(0.02)

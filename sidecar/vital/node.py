@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from typing import Final
@@ -21,12 +21,12 @@ from sidecar.core.report import (
     ProcessReport,
     Report,
     Role,
-    VrrpReport,
 )
 from sidecar.core.settings import Identity, Settings
 from sidecar.core.sync import SyncReport
 from sidecar.errors import SidecarError
 from sidecar.host import files
+from sidecar.host.broadcast import Broadcast
 from sidecar.host.network import hears_adverts
 from sidecar.host.paths import Paths
 from sidecar.vital.health import Health
@@ -49,7 +49,8 @@ VIP_LOST_FOR: Final = 10.0
 class Node:
     """The one place where facts become a verdict.
 
-    Given: the parts of the vital scope. `peers` holds what the links show; the daemon fills it.
+    Given: the parts of the vital scope, `peers` for what the links show, `head` for the id of the
+    snapshot that is live here.
     """
 
     def __init__(
@@ -57,17 +58,20 @@ class Node:
         settings: Settings,
         identity: Identity,
         paths: Paths,
+        changes: Broadcast,
         *,
         vrrp: Vrrp,
         vips: Vips,
         health: Health,
         nginx: Nginx | None,
+        peers: Callable[[], tuple[PeerReport, ...]],
+        head: Callable[[], str | None],
     ) -> None:
         self._settings = settings
         self._identity = identity
         self._drain_flag = paths.state / "drain"
         self._vrrp, self._vips, self._health, self._nginx = vrrp, vips, health, nginx
-        self._wake = asyncio.Event()
+        self._peers, self._head, self.changes = peers, head, changes
         self._started = time.time()
         self._arbiter = Arbiter()
         self._patience = Patience()
@@ -79,19 +83,11 @@ class Node:
         self.handing_over = False
         """True while `ha failover` moves the VIP."""
         self.draining = self._drain_flag.exists()
-        self.peers: tuple[PeerReport, ...] = ()
-        self.vrrp_report: VrrpReport | None = None
-        self.head: str | None = None
-        """Id of the snapshot that is live here."""
 
     @property
     def role(self) -> Role:
         """What this node is to everybody else."""
         return self._vrrp.role
-
-    def wake(self) -> None:
-        """Decide at once: something changed."""
-        self._wake.set()
 
     def set_draining(self, draining: bool) -> None:
         """Start or end a drain; it survives a new container. Raise SidecarError if it could not."""
@@ -115,13 +111,11 @@ class Node:
             group.create_task(self._listen(), name="adverts")
             group.create_task(self._vrrp.guard(), name="guard")
             while True:
-                self._wake.clear()
+                version = self.changes.version
                 self.decide()
                 self._vrrp.beat()
                 self._vrrp.aim(self._nginx.target if self._nginx else "")
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(TICK):
-                        await self._wake.wait()
+                await self.changes.wait_after(version, within=TICK)
 
     def decide(self) -> None:
         """Read all facts, decide, tell keepalived what differs."""
@@ -139,7 +133,7 @@ class Node:
         )
         self._succession = self._succession.after(
             self._vrrp.state,
-            [peer.node for peer in self.peers if peer.state and peer.state.role is Role.MASTER],
+            [peer.node for peer in self._peers() if peer.state and peer.state.role is Role.MASTER],
         )
         facts = Facts(
             role=self._vrrp.state,
@@ -160,7 +154,7 @@ class Node:
 
     def linked(self) -> list[NodeState]:
         """Return the latest states of the peers whose link is alive."""
-        return [peer.state for peer in self.peers if peer.linked and peer.state is not None]
+        return [peer.state for peer in self._peers() if peer.linked and peer.state is not None]
 
     def state(self) -> NodeState:
         """Return what this node says of itself to its peers."""
@@ -177,7 +171,7 @@ class Node:
             draining=self.draining,
             yielding=self.verdict.yielding,
             settings=self._digest,
-            head=self.head,
+            head=self._head(),
             clock=time.time(),
         )
 
@@ -198,11 +192,11 @@ class Node:
             priority=base_priority(self._identity.index),
             why=self.verdict.why,
             split_brain=self._arbiter.split(time.monotonic()),
-            peers=self.peers,
+            peers=self._peers(),
             vips=self._vips.report(),
             processes=(*own_processes, *other_processes),
             checks=self._health.report(),
-            vrrp=self.vrrp_report,
+            vrrp=self._vrrp.counters,
             nginx=nginx,
             sync=sync,
             role_changes=dict(self._vrrp.role_changes),

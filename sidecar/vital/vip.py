@@ -17,6 +17,7 @@ from sidecar.core.report import Role, VipReport
 from sidecar.core.settings import Address, Interface
 from sidecar.errors import ProgramError
 from sidecar.host.announce import announce
+from sidecar.host.broadcast import Broadcast
 from sidecar.host.network import Held, Network
 
 log = logging.getLogger("vip")
@@ -46,24 +47,22 @@ RENEWAL_NOTED_FOR: Final = 5.0
 class Vips:
     """Watches the virtual addresses of this node and keeps them as its role says.
 
-    Given: the addresses, `role` for the present role, `hangs` for whether keepalived does,
-    `on_change` for every change on the NIC.
+    Given: the addresses, `role` for the present role, `hangs` for whether keepalived does.
     """
 
     def __init__(
         self,
         vips: tuple[Interface, ...],
         network: Network,
+        changes: Broadcast,
         *,
         role: Callable[[], Role],
         hangs: Callable[[], bool],
-        on_change: Callable[[], None],
     ) -> None:
         self._vips = tuple(vip.ip for vip in vips)
-        self._network = network
+        self._network, self._changes = network, changes
         self._role = role
         self._hangs = hangs
-        self._on_change = on_change
         self._wake = asyncio.Event()
         self._held: tuple[Held, ...] = ()
         self._missing_since: dict[Address, float] = {}
@@ -104,14 +103,11 @@ class Vips:
             for held in [by_address.get(address)]
         )
 
-    def look(self) -> None:
-        """Look at the NIC at once: the role has changed."""
-        self._wake.set()
-
     async def run(self) -> None:
         """Keep the addresses as the role says: at every change on the NIC and each second."""
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._watch(), name="addresses")
+            for broadcast in (self._network.changes, self._changes):
+                group.create_task(self._follow(broadcast), name="addresses")
             group.create_task(self._announce(), name="announcements")
             while True:
                 self.enforce()
@@ -138,7 +134,7 @@ class Vips:
                 self._taken_over.set()
         if self.held != self._reported:
             self._reported = self.held
-            self._on_change()
+            self._changes.announce()
 
     def release(self) -> None:
         """Take every virtual address off the NIC now."""
@@ -158,11 +154,11 @@ class Vips:
             await asyncio.sleep(0.01)
         return False
 
-    async def _watch(self) -> None:
-        version = self._network.version
+    async def _follow(self, broadcast: Broadcast) -> None:
+        version = broadcast.version
         while True:
-            version = await self._network.wait_after(version)
-            self.look()
+            version = await broadcast.wait_after(version)
+            self._wake.set()
 
     async def _announce(self) -> None:
         """After a takeover, tell those whom a dead node's host has answered meanwhile."""

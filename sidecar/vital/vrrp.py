@@ -17,12 +17,15 @@ from sidecar.core.report import Role, ServiceState, VrrpReport
 from sidecar.core.watchdog import Watchdog
 from sidecar.errors import ProgramError
 from sidecar.host import files as host_files
+from sidecar.host.broadcast import Broadcast
 from sidecar.host.descriptors import Reserve
 from sidecar.host.supervise import Program, Supervisor
 from sidecar.programs import keepalived
 
 log = logging.getLogger("vrrp")
 output = logging.getLogger("keepalived")
+
+DUMP_EVERY: Final = 5.0
 
 LOOK_EVERY: Final = 0.5
 """Seconds between two looks whether keepalived lives and obeys."""
@@ -32,17 +35,18 @@ class Vrrp:
     """Runs keepalived, tells it the verdicts and knows its role.
 
     Given: where its files lie, `render` for keepalived.conf (it may wait until there is an
-    interface), `on_role` for each change of role.
+    interface), `on_role` for each change of role, however short.
     """
 
     def __init__(
         self,
         files: keepalived.Files,
+        changes: Broadcast,
         *,
         render: Callable[[], Awaitable[str]],
         on_role: Callable[[Role], None],
     ) -> None:
-        self._files = files
+        self._files, self._changes = files, changes
         self._render = render
         self._on_role = on_role
         self._reserve = Reserve()
@@ -62,6 +66,8 @@ class Vrrp:
         self.since = 0.0
         """When the role changed last (monotonic clock)."""
         self.role_changes: Counter[str] = Counter()
+        self.counters: VrrpReport | None = None
+        """What keepalived last said of itself; None while it does not."""
         self.supervisor = Supervisor(
             Program(
                 name="keepalived",
@@ -138,8 +144,13 @@ class Vrrp:
         """End keepalived so that it starts again with a new configuration."""
         self.supervisor.signal(signal.SIGTERM)
 
-    async def dump(self) -> VrrpReport | None:
-        """Return what keepalived says of itself; None while it does not run or does not say."""
+    async def count(self) -> None:
+        """Keep keepalived's own numbers fresh, until cancelled."""
+        while True:
+            self.counters = await self._dump()
+            await asyncio.sleep(DUMP_EVERY)
+
+    async def _dump(self) -> VrrpReport | None:
         if self.supervisor.state is not ServiceState.RUNNING:
             return None
         host_files.remove(self._files.dump)
@@ -190,6 +201,7 @@ class Vrrp:
         self.role_changes[role] += 1
         self._put(self._files.master, "" if role is Role.MASTER else None)
         self._on_role(role)
+        self._changes.announce()
 
     def _put(self, path: Path, content: str | None) -> None:
         """Write or remove a file that keepalived or its script reads; never fail for good."""

@@ -48,17 +48,17 @@ def many(count: int) -> list[str]:
 
 
 async def test_a_burst_that_no_socket_holds_loses_nothing(network: Network) -> None:
-    before = network.version
+    before = network.changes.version
     ip(*many(3000))  # while nobody reads
     assert len(network.addresses()) > 3000
-    assert network.version > before
+    assert network.changes.version > before
     ip("address flush dev lo scope global", f"address add {VIP}/32 dev lo")
     assert [held.interface for held in network.held([VIP])] == ["lo"]
     assert len(network.addresses()) < 1000
 
 
 async def test_what_waits_for_a_change_is_woken(network: Network) -> None:
-    seen = asyncio.create_task(network.wait_after(network.version))
+    seen = asyncio.create_task(network.changes.wait_after(network.changes.version))
     await asyncio.sleep(0)
     ip(f"address add {VIP}/32 dev lo")
     await asyncio.wait_for(seen, 5)
@@ -74,9 +74,9 @@ async def test_a_lease_ends_by_itself(network: Network, vip: Address, prefix: in
     (held,) = network.held([vip])
     assert held.lifetime is not None
     assert held.lifetime <= 1
-    version = network.version
+    version = network.changes.version
     while network.held([vip]):
-        version = await network.wait_after(version)
+        version = await network.changes.wait_after(version)
 
 
 async def test_what_has_gone_by_itself_can_be_deleted(network: Network) -> None:
@@ -108,10 +108,10 @@ async def test_other_routes_are_not_even_told(network: Network) -> None:
     network.gateways()
     ip(f"address add {VIP}/24 dev lo")
     network.addresses()
-    before = network.version
+    before = network.changes.version
     ip(*(f"route add 198.19.{n // 256}.{n % 256}/32 dev lo" for n in range(2000)))
     network.addresses()
-    assert network.version == before
+    assert network.changes.version == before
     ip("route flush dev lo")
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from sidecar.core.report import NodeState, PeerReport
 from sidecar.core.settings import Identity
+from sidecar.host.broadcast import Broadcast
 from sidecar.host.paths import Paths
 from sidecar.host.supervise import Supervisor
 from sidecar.peers.mesh import Mesh
@@ -62,7 +63,7 @@ async def running(run: Path, own: str, peer: str, *, secret: str = SECRET) -> As
     program, lines = ssh.sshd(paths), list[str]()
     program.on_line = lines.append
     node = Node(
-        mesh=Mesh(who, port=PORT, paths=paths, on_change=lambda: None),
+        mesh=Mesh(who, Broadcast(), port=PORT, paths=paths),
         sshd=Supervisor(program),
         sshd_lines=lines,
         paths=paths,

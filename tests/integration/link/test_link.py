@@ -81,8 +81,7 @@ def ipv6() -> Iterator[tuple[str, str]]:
 async def test_two_nodes_link_within_2_s_and_see_each_others_states(directory: Path) -> None:
     async with running(directory / "a", A, B) as a, running(directory / "b", B, A) as b:
         a.mesh.publish(a.state(role=Role.MASTER, vips=("127.0.0.10",), eligible=True))
-        linked = await asyncio.gather(a.mesh.wait_linked(2), b.mesh.wait_linked(2))
-        assert all(linked)
+        await until(lambda: a.mesh.complete() and b.mesh.complete(), within=2)
         await until(lambda: b.seen().role is Role.MASTER, within=1)
         seen = b.seen()
         assert (seen.node, seen.vips, seen.eligible) == (A, ("127.0.0.10",), True)
@@ -101,7 +100,7 @@ async def test_each_node_has_a_connection_of_its_own(directory: Path) -> None:
 
 async def test_what_is_published_arrives_within_100_ms(directory: Path) -> None:
     async with running(directory / "a", A, B) as a, running(directory / "b", B, A) as b:
-        assert await b.mesh.wait_linked(3)
+        await until(b.mesh.complete, within=3)
         await asyncio.sleep(0.5)
         for turn in range(10):
             vips = (f"127.0.1.{turn}",)
@@ -118,27 +117,27 @@ async def test_a_wrong_secret_is_named_and_the_right_one_works_at_once(directory
             await asyncio.sleep(10)
             assert not a.peer().linked
         async with running(directory / "b", B, A) as b:
-            assert await b.mesh.wait_linked(2)
+            await until(b.mesh.complete, within=2)
             await until(lambda: not a.peer().error, within=10)
 
 
 async def test_a_killed_peer_is_not_linked_and_comes_back(directory: Path) -> None:
     async with running(directory / "a", A, B) as a:
         with remote(directory / "b", B, A) as peer:
-            assert await a.mesh.wait_linked(5)
+            await until(a.mesh.complete, within=5)
             peer.kill()
             await until(lambda: not a.peer().linked, within=SILENCE + 0.5)
             assert a.peer().error
             assert a.peer().state is not None
         with remote(directory / "b", B, A):
-            assert await a.mesh.wait_linked(5)
+            await until(a.mesh.complete, within=5)
             await until(lambda: not a.peer().error, within=10)
 
 
 async def test_a_frozen_peer_is_not_linked_and_heals(directory: Path) -> None:
     async with running(directory / "a", A, B) as a:
         with remote(directory / "b", B, A) as peer:
-            assert await a.mesh.wait_linked(5)
+            await until(a.mesh.complete, within=5)
             frozen = descendants(peer.pid)
             for pid in frozen:
                 os.kill(pid, signal.SIGSTOP)
@@ -152,7 +151,7 @@ async def test_a_frozen_peer_is_not_linked_and_heals(directory: Path) -> None:
 @pytest.mark.parametrize("seconds", [4, 12])
 async def test_a_link_heals_within_3_s_of_a_silent_loss(directory: Path, seconds: int) -> None:
     async with running(directory / "a", A, B) as a, running(directory / "b", B, A) as b:
-        assert await a.mesh.wait_linked(3)
+        await until(a.mesh.complete, within=3)
         with silence(PORT):
             await until(lambda: not (a.peer().linked or b.peer().linked), within=SILENCE + 0.5)
             await asyncio.sleep(seconds - SILENCE)

@@ -11,6 +11,7 @@ import pytest
 from sidecar.core.snapshot import Tree
 from sidecar.core.sync import Hold
 from sidecar.errors import RefusedError
+from sidecar.host.broadcast import Broadcast
 from sidecar.serving.service import Serving
 from sidecar.vital.nginx import Nginx
 from tests.integration.nginx.server import PATHS, get, settings, until, write
@@ -62,15 +63,15 @@ class Place:
 
     def __init__(self) -> None:
         self.folders = Folders()
-        self.nginx = Nginx(PATHS, prepare=self._prepare, on_change=lambda: None)
+        self.nginx = Nginx(PATHS, Broadcast(), prepare=self._prepare)
         self.serving = Serving(
             settings(),
             PATHS,
             self.nginx,
+            Broadcast(),
             folders=lambda: self.folders,
             well=lambda: "",
             alone=lambda: False,
-            on_change=lambda: None,
         )
 
     async def _prepare(self) -> None:

@@ -11,6 +11,7 @@ import pytest
 from sidecar.core.election import Verdict
 from sidecar.core.report import Role
 from sidecar.host import files
+from sidecar.host.broadcast import Broadcast
 from sidecar.host.descriptors import ENOUGH, Reserve, raise_limit
 from sidecar.programs import keepalived
 from sidecar.vital.vrrp import Vrrp
@@ -67,7 +68,9 @@ def vrrp(tmp_path: Path) -> Vrrp:
     async def render() -> str:
         return ""
 
-    return Vrrp(keepalived.Files.below(tmp_path), render=render, on_role=lambda _role: None)
+    return Vrrp(
+        keepalived.Files.below(tmp_path), Broadcast(), render=render, on_role=lambda _role: None
+    )
 
 
 def test_keepalived_is_told_without_a_free_descriptor(vrrp: Vrrp, tmp_path: Path) -> None:

@@ -1,0 +1,1 @@
+"""Builds the parts of a running node, starts them and stops them; nothing else."""

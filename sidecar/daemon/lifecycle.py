@@ -1,0 +1,193 @@
+"""Starts everything in order, watches over two scopes, stops everything in order.
+
+The vital scope is nginx, keepalived, health, the VIP and the node's decisions; whatever ends there
+ends the container. All else (links, HTTP, hooks, sync) runs as parts that may crash and come back.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import AsyncExitStack
+from typing import Any, Final
+
+from sidecar.core.report import Role
+from sidecar.daemon.build import Components
+from sidecar.daemon.orders import orders
+from sidecar.errors import ExitCode, SidecarError
+from sidecar.host.supervise import GaveUpError
+from sidecar.programs import ssh
+from sidecar.programs.ssh_keys import keys_from_aside
+from sidecar.web import app, control
+
+log = logging.getLogger("daemon")
+
+READY_WITHIN: Final = 5.0
+"""Seconds that keepalived's start waits for the first verdict on nginx."""
+
+LINKED_WITHIN: Final = 3.0
+"""Seconds that keepalived's start waits for the links; a missing peer never blocks."""
+
+SYNCED_WITHIN: Final = 10.0
+"""Seconds that keepalived's start waits for what the linked peers have."""
+
+EXCHANGE_EVERY: Final = 0.5
+
+RELEASED_WITHIN: Final = 2.0
+"""Seconds that keepalived has to take the VIP off the NIC at a stop."""
+
+
+class Lifecycle:
+    """One run of a node."""
+
+    def __init__(self, node: Components) -> None:
+        self._all = node
+        self._vital: dict[str, asyncio.Task[None]] = {}
+        self._rest: list[asyncio.Task[None]] = []
+        self._starting: asyncio.Task[None] | None = None
+        self._ended = asyncio.Event()
+        self._keys_installed = asyncio.Event()
+
+    async def run(self, stopping: asyncio.Task[bool]) -> int:
+        """Start everything, wait for `stopping` or the end of a vital task, stop everything."""
+        stopping.add_done_callback(lambda _: self._ended.set())
+        try:
+            self._all.vips.release()
+            self._all.vrrp.open()
+            self._starting = asyncio.create_task(self._start(), name="start")
+            self._starting.add_done_callback(self._on_started)
+            await self._ended.wait()
+        finally:
+            await self._stop()
+        return self._verdict()
+
+    async def _start(self) -> None:
+        node = self._all
+        await node.sync.open()
+        if node.nginx is not None:
+            self._keep_vital("nginx", node.nginx.supervisor.run())
+        self._keep_vital("vip", node.vips.run())
+        self._keep_vital("health", node.health.run())
+        self._keep_vital("node", node.node.run())
+        for name, part in self._make_parts().items():
+            self._rest.append(asyncio.create_task(node.parts.keep(name, part), name=name))
+        await self._wait_until_ready()
+        self._keep_vital("keepalived", node.vrrp.supervisor.run())
+
+    async def _wait_until_ready(self) -> None:
+        """Wait for nginx's first verdict, the links, the more preferred nodes; never for long."""
+        node = self._all
+        await self._wait_for(lambda: node.health.settled, READY_WITHIN)
+        await self._wait_for(node.mesh.complete, LINKED_WITHIN)
+        node.sync.see(node.mesh.peers())
+        await node.sync.wait_settled(SYNCED_WITHIN)
+        preferred = {str(address) for address in node.settings.nodes[: node.identity.index]}
+        await self._wait_for(
+            lambda: (
+                not any(
+                    peer.node in preferred and peer.role is Role.INIT for peer in node.mesh.linked()
+                )
+            ),
+            LINKED_WITHIN,
+        )
+
+    async def _wait_for(self, condition: Callable[[], bool], within: float) -> None:
+        deadline = time.monotonic() + within
+        while not condition() and (left := deadline - time.monotonic()) > 0:
+            await self._all.changes.wait_after(self._all.changes.version, within=left)
+
+    async def _stop(self) -> None:
+        """Stop in the order that keeps requests: VIP away, then nginx, then the rest."""
+        log.info("stopping")
+        async with AsyncExitStack() as last:
+            last.callback(self._all.vrrp.close)
+            last.push_async_callback(cancel, *self._rest)
+            # It gives the VIP up at once and then needs a second more: nginx need not wait.
+            releasing = self._vital.get("keepalived")
+            if releasing is not None:
+                releasing.cancel()
+                if not await self._all.vips.gone(RELEASED_WITHIN):
+                    self._all.vips.release()
+            others = [task for task in self._vital.values() if task is not releasing]
+            await cancel(*([self._starting] if self._starting else []), *others)
+            await cancel(*([releasing] if releasing else []))
+
+    def _make_parts(self) -> dict[str, Callable[[], Awaitable[None]]]:
+        node, settings = self._all, self._all.settings
+        listen = settings.http_listen or (str(node.identity.node), "127.0.0.1")
+        given, socket = orders(node), node.paths.control_socket
+        parts: dict[str, Callable[[], Awaitable[None]]] = {
+            "sshd": self._run_sshd,
+            "links": self._run_links,
+            "exchange": self._exchange,
+            "hooks": node.hooks.run,
+            "http": lambda: app.serve(node.report, addresses=listen, port=settings.http_port),
+            "control": lambda: control.serve(node.report, given, socket=socket),
+            "counters": node.vrrp.count,
+            "sync": node.sync.run,
+        }
+        if settings.interface is None:
+            parts["interface"] = lambda: node.interface.follow(node.vrrp.restart)
+        if node.serving is not None:
+            parts["serving"] = node.serving.run
+        return parts
+
+    async def _run_sshd(self) -> None:
+        node = self._all
+        keys = await keys_from_aside(node.settings.secret)
+        ssh.install(node.paths, node.identity, keys=keys, port=node.settings.link_port)
+        self._keys_installed.set()
+        await node.sshd.run()
+
+    async def _run_links(self) -> None:
+        await self._keys_installed.wait()
+        await self._all.mesh.run()
+
+    async def _exchange(self) -> None:
+        """Tell the peers what this node is, and sync what they have, at once when it changes."""
+        node = self._all
+        while True:
+            version = node.changes.version
+            node.mesh.publish(node.node.state())
+            node.sync.see(node.mesh.peers())
+            await node.changes.wait_after(version, within=EXCHANGE_EVERY)
+
+    def _keep_vital(self, name: str, work: Coroutine[None, None, None]) -> None:
+        task = self._vital[name] = asyncio.create_task(work, name=name)
+        task.add_done_callback(lambda _: self._ended.set())
+
+    def _on_started(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and task.exception() is not None:
+            self._ended.set()
+
+    def _verdict(self) -> int:
+        started = [self._starting] if self._starting else []
+        for task in (*started, *self._vital.values()):
+            if not task.done() or task.cancelled():
+                continue
+            error = _innermost(task.exception())
+            if error is None and task is self._starting:
+                continue
+            known = error is None or isinstance(error, SidecarError)
+            log.critical(
+                "%s ended: %s",
+                task.get_name(),
+                error or "nobody told it to",
+                exc_info=None if known else error,
+            )
+            return ExitCode.GAVE_UP if isinstance(error, GaveUpError) else ExitCode.INTERNAL
+        return ExitCode.DONE
+
+
+def _innermost(error: BaseException | None) -> BaseException | None:
+    """Return the first exception inside of nested groups."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
+
+
+async def cancel(*tasks: asyncio.Task[Any]) -> None:
+    """Cancel tasks and wait until they have ended."""
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
