@@ -40,7 +40,7 @@ RUN apt-get update \
     && ln -sf /dev/stderr /var/log/nginx/error.log \
     && rm -rf /var/cache/nginx && ln -s /tmp/nginx-cache /var/cache/nginx \
     # The users of other images' and distributions' nginx.conf.
-    && for user in nginx http abc; do \
+    && for user in nginx http abc npm; do \
         useradd --system --no-create-home --shell /usr/sbin/nologin "$user" || exit; \
     done
 # The project counts on rsync >= 3.5.0; in trixie only the security suite has it.

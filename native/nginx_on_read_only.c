@@ -1,39 +1,45 @@
 /* Loaded into nginx (LD_PRELOAD), so that it serves usual configurations from a read-only disk, and
- * so that no log can ever hold it up. What it changes, and why: docs/adr/0018.
+ * so that no log can ever hold it up. What it changes, and why: docs/adr/0018 and 0022.
  *
  *   opened to append        does not block: a log that nobody reads loses lines, not time
  *   /var/log/nginx/NAME     is the container's log, each line after `NAME: `
+ *   another log             where none can be made, is that too, by its whole path
  *   an [emerg] line         is written to the first standard error too, which the daemon reads
  *   /etc/nginx/NAME         if missing, is read from what Debian ships there
  *   a pid file              where none can be written, is none
- *   /var/cache/nginx/A/B    is made with the directories above it
+ *   a cache, a *_temp_path  is made with the directories above it; where that cannot be, in /tmp
  *   load_module PATH/M.so   if missing, is M.so of the image
+ *   daemon on, daemon off   is off
  */
 #define _GNU_SOURCE
+#include <dirent.h>
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <stdarg.h>
+#include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/time.h>
 #include <sys/uio.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #define CONFIGURATION "/etc/nginx/"
 #define SHIPPED "/usr/share/kiss-ha/nginx/"
 #define LOGS "/var/log/nginx/"
-#define CACHES "/var/cache/nginx/"
-#define CACHES_LIE "/tmp/nginx-cache"
+#define CACHES "/tmp/nginx-cache"
 #define MODULES "/usr/lib/nginx/modules/"
 #define MOST_LOGS 65536
+#define MOST_MOVED 64
 
 /* "2026/01/31 12:00:00 [emerg] " */
 #define LEVEL_AT 20
 
 static int (*next_open)(const char *, int, ...);
-static int (*next_openat)(int, const char *, int, ...);
 static ssize_t (*next_write)(int, const void *, size_t);
 static int (*next_mkdir)(const char *, mode_t);
 static void *(*next_dlopen)(const char *, int);
@@ -42,16 +48,55 @@ static void *(*next_dlopen)(const char *, int);
 static int container_log = -1, standard_error = -1;
 
 /* By descriptor. Nothing tells when one is closed, hence `is_log`. */
-static const char *names[MOST_LOGS];
+static char *names[MOST_LOGS];
+
+/* Directories that the disk does not take: CACHES has them, by the same paths. Workers inherit. */
+static const char *moved[MOST_MOVED];
+static int moves;
+static pid_t first;
+
+/* What ngx_module_t and ngx_command_t begin with (`nginx -V`: --with-compat). */
+struct command {
+    size_t length;
+    const char *name;
+    uintptr_t type;
+    char *(*set)(void *, struct command *, void *);
+    uintptr_t member, offset;
+    void *post;
+};
+struct module {
+    uintptr_t numbers[2];
+    const char *name;
+    uintptr_t more_numbers[3];
+    const char *signature;
+    void *context;
+    struct command *commands;
+};
+
+static char *stay(void *configuration, struct command *command, void *members) {
+    (void)configuration;
+    *(intptr_t *)((char *)members + command->offset) = 0;
+    return NULL;
+}
+
+/* As often as it stands in whatever file, on or off, it is what kiss-ha's command line says. */
+static void stay_in_foreground(void) {
+    struct module *core = dlsym(RTLD_DEFAULT, "ngx_core_module");
+    if (core == NULL) return;
+    for (struct command *command = core->commands; command->length; command++) {
+        if (strcmp(command->name, "daemon") == 0) command->set = stay;
+    }
+}
 
 __attribute__((constructor)) static void start(void) {
     next_open = dlsym(RTLD_NEXT, "open64");
-    next_openat = dlsym(RTLD_NEXT, "openat64");
     next_write = dlsym(RTLD_NEXT, "write");
     next_mkdir = dlsym(RTLD_NEXT, "mkdir");
     next_dlopen = dlsym(RTLD_NEXT, "dlopen");
     container_log = next_open("/dev/stdout", O_WRONLY | O_APPEND | O_NONBLOCK | O_CLOEXEC);
     standard_error = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3);
+    first = getpid();
+    stay_in_foreground();
 }
 
 static int begins(const char *text, const char *prefix) {
@@ -73,9 +118,39 @@ static int on_image(const char *path) {
     return stat(directory, &found) != 0 || (stat("/", &root) == 0 && found.st_dev == root.st_dev);
 }
 
+/* The same path, or one in it. */
+static int within(const char *path, const char *directory) {
+    return begins(path, directory) && strchr("/", path[strlen(directory)]);
+}
+
+/* Where a path is in truth; `other` has room for it. */
+static const char *place(const char *path, char *other) {
+    for (int each = 0; each < moves; each++) {
+        if (within(path, moved[each])) {
+            snprintf(other, PATH_MAX, CACHES "%s", path);
+            return other;
+        }
+    }
+    return path;
+}
+
+/* nginx makes all directories above a file of a cache, from the root on, and goes by EEXIST. */
+static int above_moved(const char *path) {
+    for (int each = 0; each < moves; each++) {
+        if (within(moved[each], path)) return 1;
+    }
+    return 0;
+}
+
+static void remember(int descriptor, const char *name) {
+    if (descriptor < 0 || descriptor >= MOST_LOGS) return;
+    free(names[descriptor]);
+    names[descriptor] = name ? strdup(name) : NULL;
+}
+
 static int open_log(const char *path) {
     int descriptor = fcntl(container_log, F_DUPFD_CLOEXEC, 0);
-    if (descriptor >= 0 && descriptor < MOST_LOGS) names[descriptor] = strdup(path + strlen(LOGS));
+    remember(descriptor, begins(path, LOGS) ? path + strlen(LOGS) : path);
     return descriptor;
 }
 
@@ -104,12 +179,18 @@ int open64(const char *path, int flags, ...) {
         mode = va_arg(rest, mode_t);
         va_end(rest);
     }
+    char other[PATH_MAX];
+    path = place(path, other);
     int appends = (flags & (O_ACCMODE | O_APPEND)) == (O_WRONLY | O_APPEND);
     if (appends && container_log >= 0 && begins(path, LOGS) && on_image(path)) return open_log(path);
     int descriptor = next_open(path, appends ? flags | O_NONBLOCK : flags, mode);
-    if (descriptor < 0) return open_instead(path, flags, mode);
-    if (descriptor < MOST_LOGS) names[descriptor] = NULL;
-    return descriptor;
+    if (descriptor >= 0) {
+        remember(descriptor, NULL);
+        return descriptor;
+    }
+    int nowhere = errno == ENOENT || errno == EROFS;
+    if (appends && container_log >= 0 && nowhere) return open_log(path);
+    return open_instead(path, flags, mode);
 }
 
 int open(const char *, int, ...) __attribute__((alias("open64")));
@@ -149,18 +230,53 @@ ssize_t write(int descriptor, const void *text, size_t size) {
 
 static void make_parents(const char *path) {
     char parent[PATH_MAX];
-    next_mkdir(CACHES_LIE, 0755);
-    for (const char *slash = path + strlen(CACHES); (slash = strchr(slash, '/')); slash++) {
+    for (const char *slash = path + 1; (slash = strchr(slash, '/')); slash++) {
         snprintf(parent, sizeof parent, "%.*s", (int)(slash - path), path);
         next_mkdir(parent, 0755);
     }
 }
 
 int mkdir(const char *path, mode_t mode) {
-    int made = next_mkdir(path, mode);
-    if (made == 0 || errno != ENOENT || !begins(path, CACHES)) return made;
+    char other[PATH_MAX];
+    int made = next_mkdir(place(path, other), mode);
+    if (made == 0 || (errno != ENOENT && errno != EROFS)) return made;
+    if (above_moved(path)) errno = EEXIST;
+    /* A worker makes what a request asks for (dav): that must not seem to succeed. */
+    if (errno == EEXIST || getpid() != first) return made;
+    next_mkdir(CACHES, 0755);
     make_parents(path);
-    return next_mkdir(path, mode);
+    made = next_mkdir(path, mode);
+    if (made == 0 || errno == EEXIST || moves == MOST_MOVED) return made;
+    moved[moves] = strdup(path);
+    if (moved[moves] == NULL) return made;
+    moves++;
+    make_parents(place(path, other));
+    return next_mkdir(other, mode);
+}
+
+/* What else nginx does to its caches. */
+#define AT_ITS_PLACE(result, name, parameters, rest)                                              \
+    result name parameters {                                                                       \
+        static result(*next) parameters;                                                           \
+        char other[PATH_MAX];                                                                      \
+        if (next == NULL) next = dlsym(RTLD_NEXT, #name);                                          \
+        return next rest;                                                                          \
+    }
+AT_ITS_PLACE(int, chmod, (const char *path, mode_t mode), (place(path, other), mode))
+AT_ITS_PLACE(int, chown, (const char *path, uid_t uid, gid_t gid), (place(path, other), uid, gid))
+AT_ITS_PLACE(int, lstat64, (const char *path, struct stat64 *found), (place(path, other), found))
+AT_ITS_PLACE(DIR *, opendir, (const char *path), (place(path, other)))
+AT_ITS_PLACE(int, rmdir, (const char *path), (place(path, other)))
+AT_ITS_PLACE(int, stat64, (const char *path, struct stat64 *found), (place(path, other), found))
+AT_ITS_PLACE(int, statfs64, (const char *path, struct statfs64 *found), (place(path, other), found))
+AT_ITS_PLACE(int, unlink, (const char *path), (place(path, other)))
+AT_ITS_PLACE(int, utimes, (const char *path, const struct timeval to[2]), (place(path, other), to))
+
+int rename(const char *from, const char *to) {
+    static int (*next)(const char *, const char *);
+    char other_from[PATH_MAX], other_to[PATH_MAX];
+    if (next == NULL) next = dlsym(RTLD_NEXT, "rename");
+    return next(place(from, other_from), place(to, other_to));
 }
 
 void *dlopen(const char *path, int flags) {

@@ -34,9 +34,14 @@ _MODULES: Final = (
     (r"brotli\w*", "ngx_http_brotli_filter_module.so"),
     (r"geoip2\w*", "ngx_http_geoip2_module.so"),
     (r"js_\w+", "ngx_http_js_module.so"),
-    (_SET_MISC, "ndk_http_module.so` and `load_module modules/ngx_http_set_misc_module.so"),
+    (_SET_MISC, "ndk_http_module.so", "ngx_http_set_misc_module.so"),
 )
-"""What modules the image has, and the directives that need them."""
+"""Directives, and the modules of the image that they need, in the order to load them."""
+
+
+def _lines(modules: Iterable[str]) -> str:
+    return " and ".join(f"`load_module modules/{module};`" for module in modules)
+
 
 _ELSEWHERE: Final = (
     r"\w+_by_lua\w*|lua_\w+|modsecurity\w*|perl\w*|xslt_\w+|rtmp|nchan_\w+|image_filter\w*"
@@ -50,7 +55,10 @@ _BYTE_ORDER_MARK: Final = "save the file without a byte order mark (as UTF-8, no
 _NOT_THERE: Final = "put it into the nginx folder, or mount its directory in the container"
 
 _ADVICE: Final = (
-    (r"getpwnam\(", "write `user www-data;`: the image has www-data, nginx, nobody, http and abc"),
+    (
+        r"getpwnam\(",
+        "write `user www-data;`: the image has www-data, nginx, nobody, http, abc and npm",
+    ),
     (r"getgrnam\(", "leave the group out: `user www-data;`"),
     (
         r"bind\(\) .*\(98: ",
@@ -80,7 +88,6 @@ _ADVICE: Final = (
     (r"cannot load certificate|(?:BIO_new_file|fopen)\(.*No such file", _NOT_THERE),
     (r'open\(\) ".*" failed \(2: ', _NOT_THERE),
     (r"key values mismatch", "certificate and key do not match: copy both again"),
-    (r'"daemon" directive is duplicate', "remove `daemon` from your files: kiss-ha sets it"),
     (r"duplicate default server", "two sites have `default_server` on one address: keep one"),
     (r"is already loaded", "two `load_module` lines name it: remove one"),
     (r"specified too late", "move the line to the top of nginx.conf, above `events`"),
@@ -94,10 +101,14 @@ _ADVICE: Final = (
     (r'unknown directive "\ufeff', _BYTE_ORDER_MARK),
     (r'unknown directive "ssl"', "write `listen 443 ssl;` instead of `ssl on;`"),
     *(
-        (rf'unknown directive "(?:{names})"', f"add at the top: `load_module modules/{module};`")
-        for names, module in _MODULES
+        (rf'unknown directive "(?:{names})"', f"add at the top: {_lines(modules)}")
+        for names, *modules in _MODULES
     ),
     (rf'unknown directive "(?:{_ELSEWHERE})"', "the image has no module for it: remove the line"),
+    (
+        r"Unable to monitor track files",  # keepalived
+        "no inotify instance is left: on the host, `sysctl fs.inotify.max_user_instances=1024`",
+    ),
 )
 """The first pattern that a complaint matches says what to do."""
 

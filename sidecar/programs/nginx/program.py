@@ -1,7 +1,6 @@
 """nginx's command line and its own test of a configuration."""
 
 import asyncio
-import re
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -21,15 +20,11 @@ TEST_WITHIN: Final = 60.0
 _MOST_BYTES: Final = 1024 * 1024
 """What is larger is no configuration that a person wrote."""
 
-_DAEMON_OFF: Final = re.compile(r"^\s*daemon\s+off\s*;", re.MULTILINE)
-
 
 def command(configuration: Path = CONFIGURATION) -> list[str]:
     """Return the command that runs nginx in the foreground, with complaints on standard error."""
     main = configuration / "nginx.conf"
-    arguments = ["nginx", "-e", "stderr", "-c", str(main)]
-    # Users of the official image often have that line already; twice is an error.
-    return arguments if _says_daemon_off(main) else [*arguments, "-g", "daemon off;"]
+    return ["nginx", "-e", "stderr", "-c", str(main), "-g", "daemon off;"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,9 +80,3 @@ def _texts(configuration: Path) -> Iterator[tuple[str, str]]:
             with suppress(OSError):
                 if path.is_file() and path.stat().st_size <= _MOST_BYTES:
                     yield str(path), path.read_text(errors="replace")
-
-
-def _says_daemon_off(main: Path) -> bool:
-    with suppress(OSError):
-        return _DAEMON_OFF.search(main.read_text(errors="replace")) is not None
-    return False

@@ -60,6 +60,9 @@ class Server:
         self.lines.append(line)
         self.emergencies.hear(line)
 
+    def said(self, words: str) -> bool:
+        return any(words in line for line in self.lines)
+
     @property
     def master(self) -> int:
         return self.child.pid

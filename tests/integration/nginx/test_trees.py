@@ -1,9 +1,11 @@
 """What usual trees take for granted, and we give them: docs/nginx.md."""
 
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,7 @@ from sidecar.host.process import run
 from sidecar.programs import nginx
 from sidecar.programs.nginx import workers
 from tests.integration.nginx.server import OWN, PATHS, get, running, until, write
+from tests.integration.nginx.upstream import upstream
 
 MODULES = Path("/usr/lib/nginx/modules")
 NEEDS = {
@@ -53,6 +56,34 @@ http {
     }
 }
 """
+
+ELSEWHERE = """
+include main/*.conf;
+error_log /data/logs/error.log warn;
+events {}
+http {
+    access_log /config/log/nginx/access.log;
+    access_log /config/log/nginx/$host.log;
+    client_body_temp_path /tmp/nginx/body 1 2;
+    proxy_temp_path /srv/nginx/proxy;
+    proxy_cache_path /var/lib/nginx/cache/private keys_zone=private:1m;
+    proxy_cache_path /data/cache/public levels=1:2 keys_zone=public:1m;
+    server {
+        listen 80;
+        add_header X-Cache $upstream_cache_status always;
+        location / {
+            proxy_cache public;
+            proxy_cache_valid 1h;
+            proxy_pass http://127.0.0.1:%d;
+        }
+        location /dav/ {
+            root /srv;
+            dav_methods MKCOL;
+        }
+    }
+}
+"""
+"""Its caches, temporary files and logs are where no directory is, some on the read-only disk."""
 
 UNREAD = """
 import os, subprocess, sys
@@ -96,15 +127,57 @@ async def test_a_usual_tree_runs_unchanged_and_nothing_is_added_to_it() -> None:
     assert sorted(PATHS.nginx.rglob("*")) == before
 
 
+async def test_caches_and_logs_may_be_where_no_directory_is() -> None:
+    async with upstream() as application:
+        write("nginx.conf", ELSEWHERE % application.port)
+        assert not await nginx.complaint()
+        async with running() as server:
+            assert "X-Cache: MISS" in await get("some.host")
+            assert not await server.reload()
+            assert "X-Cache: HIT" in await get("some.host")
+            assert len(application.requests) == 1
+            for name in ("access", "some.host"):
+                log = f"/config/log/nginx/{name}.log: "
+                await until(partial(server.said, log))
+
+
+async def test_what_a_request_asks_for_is_not_made_elsewhere() -> None:
+    write("nginx.conf", ELSEWHERE % 9)
+    async with running():
+        made = await run(["curl", "--silent", "-X", "MKCOL", "http://127.0.0.1/dav/a/"], timeout=5)
+    assert "Created" not in made.stdout
+    assert "409" in made.stdout
+
+
+DAEMON = ("daemon off;", "daemon on;", "daemon off;\npid /nowhere/nginx.pid;")
+
+
+@pytest.mark.parametrize("line", DAEMON)
+@pytest.mark.parametrize("file", ["nginx.conf", "main/one.conf"])
+async def test_what_a_file_says_of_daemon_and_pid_does_not_matter(file: str, line: str) -> None:
+    text = "include main/*.conf;\n" + OWN % "server { listen 80; return 200 own; }"
+    write("nginx.conf", text)
+    write(file, f"{line}\n{text}" if file == "nginx.conf" else f"{line}\n")
+    assert not await nginx.complaint()
+    async with running() as server:
+        assert "own" in await get("some.host")
+        write("nginx.conf", text)
+        write("main/one.conf", "daemon on;\n")
+        write("main/two.conf", "daemon off;\n")
+        assert not await server.reload()
+        assert "own" in await get("some.host")
+
+
 @pytest.mark.parametrize("module", NEEDS)
 async def test_a_module_is_found_by_all_usual_paths_and_named_where_it_is_missing(
     module: str,
 ) -> None:
     write("nginx.conf", f"events {{}}\n{NEEDS[module]}\n")
-    assert f"load_module modules/{module};" in advice(await nginx.complaint())
+    needed = [name for name in (ALSO.get(module), module) if name]
+    lines = re.findall(r"`(.*?)`", advice(await nginx.complaint()))
+    assert lines == [f"load_module modules/{name};" for name in needed]
     for place in PLACES:
-        names = (name for name in (ALSO.get(module), module) if name)
-        load = "".join(f"load_module {place}/{name};\n" for name in names)
+        load = "".join(f"load_module {place}/{name};\n" for name in needed)
         write("nginx.conf", f"{load}events {{}}\n{NEEDS[module]}\n")
         assert not await nginx.complaint()
 
@@ -134,8 +207,6 @@ async def test_a_file_that_nobody_ships_is_missed_with_what_to_do() -> None:
     ("line", "word"),
     [
         ("server { return 200 $nobody_sets_it; }", "typo"),
-        ("access_log /srv/web/site.log;", "/var/log/nginx"),
-        ("proxy_cache_path /data/cache keys_zone=a:1m;", "/var/cache/nginx"),
         (
             "server { listen 443 ssl; ssl_certificate certs/a.pem; ssl_certificate_key a.key; }",
             "mount",

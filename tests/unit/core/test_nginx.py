@@ -79,6 +79,13 @@ def test_usual_complaints_come_with_a_way_out(complaint: str, word: str) -> None
     assert bool(word) == bool(advice(complaint))
 
 
+def test_each_module_that_is_missing_gets_a_whole_line_in_the_order_of_loading() -> None:
+    assert advice('[emerg] unknown directive "set_md5" in /x:1') == (
+        "add at the top: `load_module modules/ndk_http_module.so;`"
+        " and `load_module modules/ngx_http_set_misc_module.so;`"
+    )
+
+
 def test_the_counters_are_read() -> None:
     assert parse_stub_status(PAGE) == StubStatus(
         active=3, accepted=16, handled=15, requests=31, reading=0, writing=1, waiting=2
