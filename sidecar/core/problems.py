@@ -11,19 +11,25 @@ from sidecar.core.nginx import advice
 from sidecar.core.report import NodeState, PeerReport, Problem, Report, Role, ServiceState, Severity
 from sidecar.core.sync import PeerSync, SyncReport
 
+_REMAPPED: Final = (
+    "Docker maps users here: set `userns_mode: host`; if it is set, "
+    "take userns-remap out of the host's daemon.json"
+)
+
 MOST_SKEW: Final = 2.0
 """Seconds of clock difference between nodes that are still fine."""
 
 
-def find(report: Report, *, settling: bool = False) -> tuple[Problem, ...]:
+def find(report: Report, *, settling: bool = False, remapped: bool = False) -> tuple[Problem, ...]:
     """Return all problems of the node, worst first.
 
     `settling`: the role has just changed, and the addresses are not yet held against the node.
+    `remapped`: root here, or of the image's files, is not the host's.
     """
     found = (
         *_processes(report),
         *_configuration(report),
-        *(() if settling else _vips(report)),
+        *(() if settling else _vips(report, remapped=remapped)),
         *_split_brain(report),
         *_checks(report),
         *_peers(report),
@@ -57,14 +63,15 @@ def _configuration(report: Report) -> Iterator[Problem]:
         )
 
 
-def _vips(report: Report) -> Iterator[Problem]:
+def _vips(report: Report, *, remapped: bool) -> Iterator[Problem]:
     for vip in report.vips:
         if vip.held and not vip.leased and report.node.role is Role.MASTER:
             yield Problem(
                 code="vip-not-leased",
                 severity=Severity.ERROR,
                 message=f"{vip.address} has no lifetime: it would stay here if the container died",
-                hint="the lease script does not run: cap_add needs SETGID, SETUID and NET_ADMIN",
+                hint="the lease script does not run: "
+                + (_REMAPPED if remapped else "cap_add needs SETGID, SETUID and NET_ADMIN"),
             )
         if report.node.role is Role.MASTER and not vip.held:
             yield Problem(

@@ -24,6 +24,9 @@ WANTED: Final[Mapping[str, str]] = {
 }
 """What the compose file gives besides."""
 
+_ALL_USERS: Final = ["0", "0", str(2**32 - 1)]
+"""user_namespaces(7): every user is who it is on the host."""
+
 _BITS: Final[Mapping[str, int]] = {
     "CHOWN": 0,
     "DAC_OVERRIDE": 1,
@@ -45,6 +48,14 @@ def missing(status: Path = Path("/proc/self/status")) -> Collection[str]:
             effective = int(line.split()[1], 16)
             return [name for name in NEEDED if not effective >> _BITS[name] & 1]
     return list(NEEDED)
+
+
+def remapped(uid_map: Path = Path("/proc/self/uid_map"), image: Path = Path("/usr")) -> bool:
+    """Tell whether Docker maps users (userns-remap): root of this container, or of the image.
+
+    The latter is what `userns_mode: host` leaves of it.
+    """
+    return uid_map.read_text().split() != _ALL_USERS or image.stat().st_uid != 0
 
 
 def may_run_in_real_time() -> bool:

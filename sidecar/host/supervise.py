@@ -95,10 +95,10 @@ class Supervisor:
         if self._child is not None:
             self._child.signal(number)
 
-    def kill(self) -> None:
-        """End the program and its group at once, as it hangs; it is started again."""
+    def kill(self, why: str = "hangs") -> None:
+        """End the program and its group at once; it is started again."""
         if self._child is not None and self.pid is not None:
-            self._log.error("hangs: killing it")
+            self._log.error("%s: killing it", why)
             self._child.kill_group()
 
     async def run(self) -> None:

@@ -22,6 +22,9 @@ DUMP_SIGNAL: Final = signal.SIGRTMIN + 2
 
 GRACES: Final = ((signal.SIGTERM, 5.0),)
 
+_DEAF: Final = "Unable to monitor track files"
+"""All that it says when the kernel has no inotify instance for it; it then runs, told nothing."""
+
 _TIMESTAMP = re.compile(r"^\w{3} \w{3} [ \d]\d \d\d:\d\d:\d\d \d{4}: ")
 
 _EVENT = re.compile(r'INSTANCE "(?P<instance>[^"]+)" (?P<state>\w+) \d+')
@@ -145,6 +148,17 @@ def environment(files: Files) -> dict[str, str]:
 def without_timestamp(line: str) -> str:
     """Return a line of keepalived's log without its own time."""
     return _TIMESTAMP.sub("", line)
+
+
+def deaf(line: str) -> bool:
+    """Tell whether a line of keepalived's log says that it will not hear of track files."""
+    return _DEAF in line
+
+
+def epitaph(lines: Sequence[str]) -> str:
+    """Return which of keepalived's last lines tells why it ended."""
+    words = list(map(without_timestamp, lines))
+    return next(filter(deaf, words), next(reversed(words), ""))
 
 
 def parse_event(line: str) -> Role | None:

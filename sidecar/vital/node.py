@@ -27,6 +27,7 @@ from sidecar.core.sync import SyncReport
 from sidecar.errors import SidecarError
 from sidecar.host import files
 from sidecar.host.broadcast import Broadcast
+from sidecar.host.capabilities import remapped
 from sidecar.host.network import hears_adverts
 from sidecar.host.paths import Paths
 from sidecar.vital.health import Health
@@ -79,6 +80,7 @@ class Node:
         self._adverts_heard = False
         self._vip_lost_since: float | None = None
         self._digest = settings_digest(settings)
+        self._remapped = remapped()
         self.verdict = Verdict(health=0, preference=0)
         self.handing_over = False
         """True while `ha failover` moves the VIP."""
@@ -204,7 +206,7 @@ class Node:
             loop=loop,
         )
         settling = time.monotonic() - self._vrrp.since < SETTLED_AFTER
-        return replace(report, problems=find(report, settling=settling))
+        return replace(report, problems=find(report, settling=settling, remapped=self._remapped))
 
     def _hard(self) -> tuple[str, ...]:
         failing = dict.fromkeys(self._health.failing(hard=True))

@@ -75,7 +75,8 @@ class Vrrp:
                 environment=keepalived.environment(files),
                 graces=keepalived.GRACES,
                 prepare=self._prepare,
-                on_line=lambda line: output.info("%s", keepalived.without_timestamp(line)),
+                on_line=self._hear,
+                epitaph=keepalived.epitaph,
                 on_change=self._on_service,
             )
         )
@@ -176,6 +177,11 @@ class Vrrp:
 
     async def _prepare(self) -> None:
         host_files.write(self._files.config, await self._render())
+
+    def _hear(self, line: str) -> None:
+        output.info("%s", keepalived.without_timestamp(line))
+        if keepalived.deaf(line):  # it could be MASTER and never learn that it must not
+            self.supervisor.kill("hears nothing of us")
 
     def _on_service(self, state: ServiceState) -> None:
         if state not in (ServiceState.STARTING, ServiceState.RUNNING):

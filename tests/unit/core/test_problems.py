@@ -46,6 +46,24 @@ def syncing(**changes: Any) -> Report:  # noqa: ANN401 - fields of any type
     return replace(WELL, sync=replace(WELL.sync, **changes))
 
 
+def test_a_lease_that_a_remapped_root_cannot_renew_is_not_blamed_on_capabilities() -> None:
+    report = replace(WELL, vips=(replace(VIP, leased=False),))
+    (here,), (elsewhere,) = find(report, remapped=True), find(report)
+    assert "userns_mode: host" in here.hint
+    assert "cap_add" not in here.hint
+    assert "cap_add" in elsewhere.hint
+
+
+def test_a_keepalived_without_inotify_comes_with_the_limit_to_raise() -> None:
+    deaf = ProcessReport(
+        name="keepalived",
+        state=ServiceState.BACKOFF,
+        error="killed by SIGKILL: Unable to monitor track files",
+    )
+    (problem,) = find(replace(WELL, processes=(deaf,)))
+    assert "fs.inotify.max_user_instances" in problem.hint
+
+
 def test_a_node_that_is_well_has_no_problems() -> None:
     assert find(WELL) == ()
 
