@@ -16,6 +16,7 @@ from pathlib import Path
 
 from sidecar.core.settings import Identity
 from sidecar.errors import ProgramError
+from sidecar.host.broadcast import Broadcast
 from sidecar.host.paths import Paths
 from sidecar.programs import keepalived
 from sidecar.vital.vrrp import Vrrp
@@ -32,7 +33,9 @@ async def rendered() -> str:
 
 async def main() -> None:
     roles = []
-    vrrp = Vrrp(keepalived.Files.below(PATHS.run), render=rendered, on_role=roles.append)
+    vrrp = Vrrp(
+        keepalived.Files.below(PATHS.run), Broadcast(), render=rendered, on_role=roles.append
+    )
     vrrp.open()
     with suppress(TimeoutError, ProgramError):
         async with asyncio.timeout(6):
