@@ -2,6 +2,7 @@
 
     SidecarError                      a problem with a cause and a way out
     ├── SettingsError                 the environment is wrong (exit 78), all problems at once
+    ├── MachineError                  this machine failed: a full disk, a bad one, no rights
     ├── ProgramError                  a program that we ran refused or failed
     │   └── ProgramMissingError       it could not be started at all
     └── RefusedError                  the answer to a command is "no" (exit 1)
@@ -53,6 +54,10 @@ class SettingsError(SidecarError):
         count = "1 problem" if len(self.problems) == 1 else f"{len(self.problems)} problems"
         lines = "".join(f"\n- {problem}" for problem in self.problems)
         super().__init__(f"cannot use the configuration: {count}{lines}")
+
+
+class MachineError(SidecarError):
+    """This machine could not do it: it says nothing about what it was to do."""
 
 
 class ProgramError(SidecarError):

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from sidecar.daemon.build import Components
 from sidecar.errors import RefusedError
-from sidecar.sync.orders import Orders
+from sidecar.sync.desk import Desk
 from sidecar.vital.commands import Commands
 from sidecar.web.control import Order
 
@@ -12,9 +12,9 @@ from sidecar.web.control import Order
 def orders(node: Components) -> dict[str, Order]:
     """Return who does, by name of the command."""
 
-    def by_sync(order: Callable[[Orders], Order]) -> Order:
+    def by_sync(order: Callable[[Desk], Order]) -> Order:
         async def perform(**given: object) -> str:
-            return await order(node.sync.orders)(**given)
+            return await order(node.sync.desk)(**given)
 
         return perform
 

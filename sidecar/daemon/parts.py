@@ -20,7 +20,7 @@ class Parts:
 
     def __init__(self) -> None:
         self.failures: Counter[str] = Counter()
-        self._backoff = Backoff(first=1.0)
+        self._backoff = Backoff(first=1.0, free=0)
 
     async def keep(self, name: str, part: Callable[[], Awaitable[None]]) -> None:
         """Run `part` until cancelled; whatever it raises stays here."""
@@ -35,4 +35,4 @@ class Parts:
             self.failures[name] += 1
             streak = 1 if time.monotonic() - begun > RESET_AFTER else streak + 1
             chance = random.random()  # noqa: S311 # no secret
-            await asyncio.sleep(self._backoff.delay(streak + 1, chance))
+            await asyncio.sleep(self._backoff.delay(streak, chance))

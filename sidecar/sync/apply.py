@@ -8,7 +8,7 @@
     change.finish()                         # no journal
     change.revert()                         # or instead of `commit`: everything is as it was
 
-`recover` does the rest after a crash, before nginx starts. All of this blocks: call it in a thread.
+`recover` does the rest after a crash, before nginx starts. All of this blocks.
 """
 
 import errno
@@ -20,7 +20,7 @@ from typing import Final
 from sidecar.core.change import printable
 from sidecar.core.snapshot import Tree
 from sidecar.core.steps import Step, check_places, difference
-from sidecar.errors import SidecarError
+from sidecar.errors import MachineError, SidecarError
 from sidecar.host.parallel import for_each
 from sidecar.host.rename import Renamer
 from sidecar.sync.journal import Difference, Journal, JournalFile, State
@@ -171,7 +171,8 @@ class _MovedError(Exception):
 def _explain(error: OSError | SidecarError, journal: Journal, path: str) -> SidecarError:
     where = f": {printable(path)}" if path else ""
     hint = error.hint if isinstance(error, SidecarError) else _HINTS.get(error.errno or 0, "")
-    return SidecarError(
+    kind = MachineError if isinstance(error, OSError | MachineError) else SidecarError
+    return kind(
         f"cannot apply snapshot {short(journal.after)}: {cause_of(error)}{where}",
         hint or "look at the disk and at the container's volumes",
     )

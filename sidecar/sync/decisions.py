@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
-from sidecar.core.backoff import Backoff
+from sidecar.core.backoff import Backoff, Retry
 from sidecar.core.plain import from_plain, to_plain
 from sidecar.core.sync import Hold
 from sidecar.host import files
@@ -66,7 +66,7 @@ class State:
 
 
 class Decisions:
-    """Remembers what was rejected and what was released. Changes block: make them in a thread.
+    """Remembers what was rejected and what was released. Changes block.
 
     Given: the directory of the history, and the pace at which what was rejected is tried again.
     """
@@ -79,12 +79,9 @@ class Decisions:
     def reject(self, snapshot: str, reason: str, now: float) -> None:
         """Leave a snapshot alone for a while, longer each time."""
         before = self.state.rejected.get(snapshot)
-        failures = max(before.failures, 0) + 1 if before else 1
-        retry = now + self._pace.delay(failures + 1, 0.0)
-        rejection = Rejection(reason=reason, failures=failures, retry=retry)
-        self._write(
-            replace(self.state, rejected={**self.state.rejected, snapshot: rejection}),
-        )
+        retry = Retry(failures=before.failures if before else 0).failed(self._pace, now)
+        rejection = Rejection(reason=reason, failures=retry.failures, retry=retry.due)
+        self._write(replace(self.state, rejected={**self.state.rejected, snapshot: rejection}))
 
     def forgive(self) -> None:
         """Try again what was rejected."""

@@ -9,23 +9,18 @@
 A trial holds nobody up: whatever changes the folders meanwhile ends it, and that is no failure.
 """
 
-import asyncio
 import time
 from dataclasses import dataclass, field, replace
-from typing import Final
 
-from sidecar.core.backoff import Backoff
+from sidecar.core.backoff import Backoff, Retry
 from sidecar.core.change import different, printable
 from sidecar.core.guard import Rules, guard, is_stock
 from sidecar.core.snapshot import Tree, fingerprint
 from sidecar.core.sync import Hold
 from sidecar.errors import SidecarError
 from sidecar.sync.decisions import Decisions
-from sidecar.sync.served import Served
+from sidecar.sync.ports import Ports
 from sidecar.sync.workspace import BusyError, Look, RefusedByServiceError, Workspace
-
-SOAK_STEP: Final = 0.1
-"""Seconds between two looks at how something on trial serves."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,9 +34,8 @@ class Draft:
     """Why it does not serve."""
     pending: bool = False
     """It waits for a while without much change."""
-    failures: int = 0
-    retry: float = 0.0
-    """Monotonic time from which the same tree is tried again."""
+    retry: Retry = field(default_factory=Retry)
+    """When the same tree is tried again, in monotonic seconds."""
     until: float | None = None
     """Monotonic time up to which it is on trial; None while it is not."""
 
@@ -49,22 +43,22 @@ class Draft:
 class Drafts:
     """Accepts what is written here.
 
-    Given: the folders, the rules, who serves, what was released, the own address, the seconds of
-    good service that a draft needs, and the pace at which one that failed is tried again.
+    Given: the folders, the rules, the ways to the loop, what was released, the own address, the
+    seconds of good service that a draft needs, and the pace at which a failed one is tried again.
     """
 
     def __init__(
         self,
         workspace: Workspace,
         rules: Rules,
-        served: Served,
+        ports: Ports,
         decisions: Decisions,
         *,
         node: str,
         soak: float,
         pace: Backoff,
     ) -> None:
-        self._workspace, self._rules, self._served = workspace, rules, served
+        self._workspace, self._rules, self._ports = workspace, rules, ports
         self._decisions = decisions
         self._node, self._soak, self._pace = node, soak, pace
         self._draft = Draft()
@@ -100,25 +94,23 @@ class Drafts:
         if self._draft.until is not None:
             return [self._draft.until - time.monotonic()]
         tried_again = self._draft.error or self._draft.pending
-        return [self._draft.retry - time.monotonic()] if tried_again else []
+        return [self._draft.retry.due - time.monotonic()] if tried_again else []
 
-    def serves_well(self) -> bool:
-        """Look at what is on trial; what once does not serve well has failed."""
-        if self._draft.until is not None and (error := self._served.well()):
+    def end_trial(self, error: str) -> None:
+        """Note what is wrong with what is on trial: it has failed."""
+        if self.on_trial:
             self._fail(error)
-            return False
-        return True
 
     def forgive(self) -> None:
         """Try again now."""
-        self._served.hurry()
-        self._draft = replace(self._draft, retry=0.0)
+        self._ports.hurry()
+        self._draft = replace(self._draft, retry=Retry(failures=self._draft.retry.failures))
 
     def clear(self) -> None:
         """Forget the draft: it became the head."""
         self._draft = Draft()
 
-    async def accept(self, look: Look) -> Look:
+    def accept(self, look: Look) -> Look:
         """Make what was seen the head if it serves well; return the look with that as head.
 
         Return the same look where there is nothing to accept, or nothing that may be accepted yet.
@@ -128,42 +120,43 @@ class Drafts:
             Hold(reason="refused", message=f"{refusal.path}: {refusal.cause}", hint=refusal.hint)
             for refusal in look.refused
         )
-        before, self._draft = self._draft, Draft()
+        self._draft = self._found(look)
+        return self._try(look) if self._draft.paths and not self._draft.hold else look
+
+    def _found(self, look: Look) -> Draft:
+        """Return what was seen as a draft: the one that is known, or a new one."""
+        before = self._draft
         if look.refused or not look.draft:
-            return look
+            return Draft()
         if look.head is None and is_stock(look.live, self._rules):
-            return look
+            return Draft()
         again = before.tree == look.live
-        if again and (before.until is not None or time.monotonic() < before.retry):
-            self._draft = before
-            return await self._try(look)
-        self._draft = Draft(
+        if again and (before.until is not None or time.monotonic() < before.retry.due):
+            return before
+        return Draft(
             tree=look.live,
             paths=tuple(change.path for change in look.draft),
             hold=self.guard(look),
-            failures=before.failures if again else 0,
+            retry=Retry(failures=before.retry.failures if again else 0),
         )
-        if self._draft.hold:
-            return look
-        return await self._try(look)
 
-    async def load(self, look: Look) -> None:
+    def load(self, look: Look) -> None:
         """Serve what was seen and leave it a draft, unless that is held."""
         paths = tuple(change.path for change in look.draft)
         self._draft = Draft(tree=look.live, paths=paths, hold=self.guard(look))
         if self._draft.hold is None:
-            await self._served.ensure(look.live)
+            self._ports.ensure(look.live)
 
-    async def load_unsettled(self) -> None:
+    def load_unsettled(self) -> None:
         """Serve what lies there although it cannot be kept, unless a guard holds that."""
-        hold = await self.guard_unsettled()
+        hold = self.guard_unsettled()
         self._draft = Draft(hold=hold)
         if hold is None:
-            await self._served.ensure(None)
+            self._ports.ensure(None)
 
-    async def guard_unsettled(self) -> Hold | None:
+    def guard_unsettled(self) -> Hold | None:
         """Return what a guard says against what lies there, by what is missing."""
-        base, remains = await self._workspace.remains()
+        base, remains = self._workspace.remains()
         hold = guard(base, remains, self._rules)
         return replace(hold, release="") if hold else None
 
@@ -197,41 +190,41 @@ class Drafts:
             release=fingerprint(look.live),
         )
 
-    async def _try(self, look: Look) -> Look:
+    def _try(self, look: Look) -> Look:
         """Take what was seen one step further; see `accept`."""
         try:
             if not self.on_trial and not self._draft.error:
-                if (wait := await self._served.cooldown(look.live)) > 0.0:
-                    retry = time.monotonic() + wait
-                    self._draft = replace(self._draft, pending=True, retry=retry)
+                if (wait := self._ports.cooldown(look.live)) > 0.0:
+                    later = replace(self._draft.retry, due=time.monotonic() + wait)
+                    self._draft = replace(self._draft, pending=True, retry=later)
                     return look
-                await self._begin_trial(look)
-            return await self._end_trial(look)
+                self._begin_trial(look)
+            return self._end_trial(look)
         except SidecarError as error:
             self._fail(error.line)
             return look
 
-    async def _begin_trial(self, look: Look) -> None:
+    def _begin_trial(self, look: Look) -> None:
         """Serve what was seen, and watch it from now on."""
-        if error := await self._served.try_own(look.live):
+        if error := self._ports.try_own(look.live):
             raise RefusedByServiceError(error)
-        if changed := different(look.live, (await self._workspace.look()).live):
+        if changed := different(look.live, self._workspace.look().live):
             raise BusyError(min(changed))
         until = time.monotonic() + self._soak
         self._draft = replace(self._draft, pending=False, until=until)
 
-    async def _end_trial(self, look: Look) -> Look:
+    def _end_trial(self, look: Look) -> Look:
         """Keep what was on trial long enough and make it the head."""
-        if self._soak and not self.serves_well():
-            return look
+        if self.on_trial and self._soak and (error := self._ports.well()):
+            self.end_trial(error)
         if self._draft.until is None or time.monotonic() < self._draft.until:
             return look
-        kept = await self._workspace.keep(look, self._node, time.time())
-        await asyncio.to_thread(self._workspace.history.set_head, kept.head)
+        self._ports.check()
+        kept = self._workspace.keep(look, self._node, time.time())
+        self._workspace.history.set_head(kept.head)
         self.clear()
         return kept
 
     def _fail(self, error: str) -> None:
-        failures = self._draft.failures + 1
-        retry = time.monotonic() + self._pace.delay(failures + 1, 0.0)
-        self._draft = replace(self._draft, error=error, failures=failures, retry=retry, until=None)
+        retry = self._draft.retry.failed(self._pace, time.monotonic())
+        self._draft = replace(self._draft, error=error, retry=retry, until=None)

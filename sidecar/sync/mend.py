@@ -1,15 +1,12 @@
 """Makes the manifest of the head whole again after a disk has damaged it."""
 
-import asyncio
 import logging
 import time
-from collections.abc import Iterable
-from ipaddress import ip_address
+from collections.abc import Callable, Iterable
 from typing import Final
 
 from sidecar.core.guard import Rules, is_stock
 from sidecar.errors import SidecarError
-from sidecar.sync.transfer import Transfer
 from sidecar.sync.workspace import Workspace
 
 log = logging.getLogger("sync")
@@ -21,31 +18,33 @@ ALONE_AFTER: Final = 30.0
 class Mender:
     """Looks after the head of one node.
 
-    Given: its workspace, how it pulls, and the rules.
+    Given: its workspace, what brings a manifest from a node or raises SidecarError, and the rules.
     """
 
-    def __init__(self, workspace: Workspace, transfer: Transfer, rules: Rules) -> None:
-        self._workspace, self._transfer, self._rules = workspace, transfer, rules
+    def __init__(
+        self, workspace: Workspace, fetch: Callable[[str, str], None], rules: Rules
+    ) -> None:
+        self._workspace, self._fetch_from, self._rules = workspace, fetch, rules
         self._since: float | None = None
 
-    async def mend(self, nodes: Iterable[str], *, full: bool) -> None:
+    def mend(self, nodes: Iterable[str], *, full: bool) -> None:
         """Make sure that the head's manifest can be read: from the folders, or from a peer.
 
         If nobody has it, what lies in the folders is to follow it. Raise SidecarError until then;
         BusyError while somebody edits.
         """
-        if await asyncio.to_thread(self._workspace.mend, full=full):
+        if self._workspace.mend(full=full):
             self._since = None
             return
-        head = await asyncio.to_thread(self._workspace.history.head)
+        head = self._workspace.history.head()
         assert head is not None
-        if await self._fetch(head, nodes):
+        if self._fetch(head, nodes):
             self._since = None
             return
         now = time.monotonic()
         self._since = self._since or now
-        if now - self._since >= ALONE_AFTER and await asyncio.to_thread(
-            self._workspace.give_up, lambda live: not is_stock(live, self._rules)
+        if now - self._since >= ALONE_AFTER and self._workspace.give_up(
+            lambda live: not is_stock(live, self._rules)
         ):
             log.warning("nobody has the manifest of head %s: the folders follow it", head[:12])
             return
@@ -55,14 +54,14 @@ class Mender:
             "that follows it, if your files are in them",
         )
 
-    async def _fetch(self, head: str, nodes: Iterable[str]) -> bool:
+    def _fetch(self, head: str, nodes: Iterable[str]) -> bool:
         for node in nodes:
             try:
-                await self._transfer.fetch_manifests(ip_address(node), {head})
+                self._fetch_from(node, head)
             except SidecarError as error:
                 log.info("%s", error)
                 continue
-            if await asyncio.to_thread(self._workspace.history.readable, head):
+            if self._workspace.history.readable(head):
                 log.warning("the damaged manifest of head %s came from %s", head[:12], node)
                 return True
         return False

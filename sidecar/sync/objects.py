@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import BinaryIO, Final
 
 from sidecar.core.snapshot import MAX_BYTES, is_id
-from sidecar.errors import RefusedError, SidecarError
+from sidecar.errors import MachineError, RefusedError
 from sidecar.host import files
 from sidecar.host.parallel import for_each
 
@@ -51,11 +51,11 @@ def keeping() -> Iterator[None]:
         yield
     except OSError as error:
         if error.errno in {errno.ENOSPC, errno.EDQUOT}:
-            raise SidecarError(
+            raise MachineError(
                 "cannot keep history: no space left on the volume of /var/lib/ha",
                 "make room there, or lower HA_SYNC_KEEP; what is served stays as it is",
             ) from error
-        raise SidecarError(
+        raise MachineError(
             f"cannot keep history: {error.strerror or error}: {error.filename or '/var/lib/ha'}",
             "/var/lib/ha must be a volume that the container can write to",
         ) from error
@@ -67,7 +67,7 @@ def reading() -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise SidecarError(
+        raise MachineError(
             f"cannot read the history: {error.strerror or error}: {error.filename or ''}",
             "look at the disk that holds the volume of /var/lib/ha; it is tried again",
         ) from error

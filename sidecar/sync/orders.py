@@ -1,6 +1,8 @@
-"""What a person may ask of sync: a check now, an old state, an old file."""
+"""What a person may ask of sync: an old state, an old file, what a check would do.
 
-import asyncio
+All of it runs in the worker thread, between two passes; `sidecar.sync.desk` takes it in.
+"""
+
 import time
 
 from sidecar.core.change import changes, describe, name, summarise
@@ -9,54 +11,48 @@ from sidecar.core.snapshot import Snapshot, Tree
 from sidecar.core.sync import SyncReport
 from sidecar.errors import RefusedError
 from sidecar.sync.engine import Engine
-from sidecar.sync.lookup import lookup
-from sidecar.sync.served import Served
+from sidecar.sync.ports import Ports
 from sidecar.sync.workspace import Look, RefusedByServiceError, Workspace
 
 
 class Orders:
-    """Carries out `ha sync`, `ha rollback` and `ha restore`; each returns what to print."""
+    """Carries out `ha sync --dry-run`, `ha rollback` and `ha restore`; each returns what to print.
 
-    def __init__(self, engine: Engine, workspace: Workspace, served: Served, node: str) -> None:
+    Snapshots are given by their ids, and are whole.
+    """
+
+    def __init__(self, engine: Engine, workspace: Workspace, ports: Ports, node: str) -> None:
         self._engine, self._workspace = engine, workspace
-        self._served, self._node = served, node
+        self._ports, self._node = ports, node
 
-    async def sync(self, *, dry_run: bool) -> str:
-        """Check everything now; with `dry_run` only tell what would be done."""
-        if not dry_run:
-            await self._engine.once()
-            return _outcome(self._engine.report(next_check=0.0))
-        return "\n".join(self._forecast(*await self._engine.forecast()))
+    def forecast(self) -> str:
+        """Tell what a check would do."""
+        look, plan = self._engine.forecast()
+        return "\n".join(self._forecast(look, plan))
 
-    async def release(self) -> str:
-        """Let pass what a guard holds at this moment; return what that is."""
-        hold = await self._engine.release()
-        if hold is not None:
-            return f"released ({hold.reason}): {hold.message}"
-        if aside := self._engine.aside:
-            return await self.rollback(aside[-1].snapshot)
-        raise RefusedError("cannot release: nothing is held that a release lets pass")
+    def release(self) -> str | None:
+        """Let pass what a guard holds at this moment; return what that is, None for nothing."""
+        hold = self._engine.release()
+        return f"released ({hold.reason}): {hold.message}" if hold else None
 
-    async def rollback(self, snapshot: str) -> str:
+    def rollback(self, target: str) -> str:
         """Serve an earlier state again, everywhere."""
-        target = await asyncio.to_thread(lookup, self._workspace.history, snapshot)
-        await self._engine.bring(target)
-        wanted = await asyncio.to_thread(self._workspace.history.get, target)
+        wanted = self._workspace.history.get(target)
         if wanted.roots != self._workspace.roots:
             raise RefusedError(
                 f"cannot go back to {target[:12]}: it has {', '.join(wanted.roots)}",
                 f"this node syncs {', '.join(self._workspace.roots)}",
             )
-        said = await self._engine.exclusively(
-            lambda look: self._replace(look, wanted.tree, target, f"rollback to {target[:12]}")
+        summary = f"rollback to {target[:12]}"
+        said = self._engine.exclusively(
+            lambda look: self._replace(look, wanted.tree, target, summary)
         )
-        await self._engine.drop_aside()
+        self._engine.drop_aside()
         return said
 
-    async def restore(self, snapshot: str, path: str) -> str:
+    def restore(self, source: str, path: str) -> str:
         """Bring back what an earlier state had at a path, everywhere."""
-        source = await asyncio.to_thread(lookup, self._workspace.history, snapshot)
-        old = await self._tree_with(source, path)
+        old = self._workspace.history.get(source).tree
         full = self._locate(path, old)
         if full is None:
             raise RefusedError(
@@ -68,36 +64,22 @@ class Orders:
             raise RefusedError(
                 f"cannot restore {path}: it is left out on this node", "see HA_SYNC_EXCLUDE"
             )
-        return await self._engine.exclusively(
-            lambda look: self._replace(
-                look,
-                _with(look.live, old, full),
-                None,
-                f"restored {name(full, self._workspace.roots)} from {source[:12]}",
-            )
+        summary = f"restored {name(full, self._workspace.roots)} from {source[:12]}"
+        return self._engine.exclusively(
+            lambda look: self._replace(look, _with(look.live, old, full), None, summary)
         )
 
-    async def bring(self, snapshot: str) -> str:
-        """Make a snapshot whole that is not, given by its id."""
-        await self._engine.bring(await asyncio.to_thread(lookup, self._workspace.history, snapshot))
-        return f"snapshot {snapshot[:12]} is whole"
-
-    async def _tree_with(self, source: str, path: str) -> Tree:
-        """Return a snapshot's tree; all that it has at a path is here."""
+    def has(self, source: str, path: str) -> bool:
+        """Tell whether all that a snapshot has at a path is here, whatever else is missing."""
         history = self._workspace.history
-        try:
-            await self._engine.bring(source)
-        except RefusedError:
-            if source not in await asyncio.to_thread(history.whole):
-                raise
-            old = (await asyncio.to_thread(history.get, source)).tree
-            full = self._locate(path, old)
-            needed = [one.digest for name, one in old.items() if f"{name}/".startswith(f"{full}/")]
-            if await asyncio.to_thread(history.absent, filter(None, needed)):
-                raise
-        return (await asyncio.to_thread(history.get, source)).tree
+        if source not in history.whole():
+            return False
+        old = history.get(source).tree
+        full = self._locate(path, old)
+        needed = [one.digest for name, one in old.items() if f"{name}/".startswith(f"{full}/")]
+        return not history.absent(filter(None, needed))
 
-    async def _replace(self, look: Look, wanted: Tree, target: str | None, summary: str) -> str:
+    def _replace(self, look: Look, wanted: Tree, target: str | None, summary: str) -> str:
         """Make `wanted` the live tree and a snapshot that follows the head and `target`.
 
         What this node leaves alone stays as it is, in the folders and in the head.
@@ -109,11 +91,12 @@ class Orders:
         found = changes(look.live, self._workspace.on_disk(wanted))
         if not found and wanted == look.base:
             return "nothing to do: the folders are in that state"
+        self._ports.check()
         history, now = self._workspace.history, time.time()
         try:
             before = look
             if look.draft:  # nothing that a person wrote is lost: it stays in the history
-                before = await self._workspace.keep(look, self._node, now, f"before: {summary}")
+                before = self._workspace.keep(look, self._node, now, f"before: {summary}")
             known = {one for one in (before.head, target) if one is not None}
             made = Snapshot(
                 roots=self._workspace.roots,
@@ -123,8 +106,8 @@ class Orders:
                 time=now,
                 summary=summary,
             )
-            name = await asyncio.to_thread(history.add, made)
-            await self._workspace.apply(look, made, name, self._served)
+            name = history.add(made)
+            self._workspace.apply(look, made, name, self._ports.try_peers)
         except RefusedByServiceError as error:
             raise RefusedError(f"cannot serve that state: {error.message}") from error
         return f"{summary}: {summarise(found, self._workspace.roots)}"
@@ -156,7 +139,7 @@ class Orders:
         return lines or ["nothing to do"]
 
 
-def _outcome(report: SyncReport) -> str:
+def outcome(report: SyncReport) -> str:
     """Return how things stand after a check, in words."""
     lines = [f"head is {report.head[:12]}" if report.head else "there is no snapshot yet"]
     if report.draft:

@@ -1,91 +1,94 @@
-"""What this node knows of its peers' configurations, and how pulling them went."""
+"""What a node knows of its peers' configurations, and how pulling them went, as a value."""
 
-import time
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 
-from sidecar.core.backoff import Backoff
+from sidecar.core.backoff import Backoff, Retry
 from sidecar.core.sync import PeerSync
 from sidecar.errors import SidecarError
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Peers:
-    """Remembers what the links show and what pulls brought.
+    """What the links show and what pulls brought, by node. `now` is in monotonic seconds."""
 
-    Given: the pace at which a pull that failed is tried again.
-    """
+    pace: Backoff
+    """At which a pull that failed is tried again."""
+    heads: Mapping[str, str | None] = field(default_factory=dict[str, str | None])
+    """Those of the linked peers."""
+    brought: frozenset[str] = frozenset()
+    retries: Mapping[str, Retry] = field(default_factory=dict[str, Retry])
+    reports: Mapping[str, PeerSync] = field(default_factory=dict[str, PeerSync])
 
-    def __init__(self, pace: Backoff) -> None:
-        self._pace = pace
-        self._fetched: frozenset[str] = frozenset()
-        self._failures: Counter[str] = Counter()
-        self._retry: dict[str, float] = {}
-        self._reports: dict[str, PeerSync] = {}
-        self.heads: Mapping[str, str | None] = {}
-        """Those of the linked peers, by node."""
+    def seen(self, heads: Mapping[str, str | None]) -> "Peers":
+        """Return what is known once the links show these heads."""
+        new = [node for node in heads if node not in self.heads]
+        return replace(
+            self._forgiven(new),
+            heads=dict(heads),
+            reports={**{node: PeerSync(node=node) for node in new}, **self.reports},
+        )
 
-    def see(self, heads: Mapping[str, str | None]) -> bool:
-        """Learn the heads of the linked peers and return whether that is news."""
-        if heads == self.heads:
-            return False
-        for node in heads.keys() - self.heads.keys():
-            self._retry.pop(node, None)
-            self._reports.setdefault(node, PeerSync(node=node))
-        self.heads = dict(heads)
-        return True
-
-    def willing(self, pulled: Mapping[str, str]) -> Mapping[str, str | None]:
+    def willing(self, pulled: Mapping[str, str], now: float) -> Mapping[str, str | None]:
         """Return the heads of those that need not be spared after a failure.
 
         What is being `pulled`, by node, is left out until it is here, and the next of that node.
         """
-        now, coming = time.monotonic(), frozenset(pulled.values())
+        coming = frozenset(pulled.values())
         return {
             node: head
             for node, head in self.heads.items()
-            if self._retry.get(node, 0.0) <= now and node not in pulled and head not in coming
+            if self._retry(node).due <= now and node not in pulled and head not in coming
         }
 
     @property
     def fetched(self) -> frozenset[str]:
         """The heads that were pulled with all that belongs to them."""
-        return self._fetched.intersection(head for head in self.heads.values() if head)
+        return self.brought.intersection(head for head in self.heads.values() if head)
 
-    def count_success(self, node: str, snapshot: str) -> None:
-        """Note that a pull brought a snapshot."""
-        self._failures.pop(node, None)
-        self._retry.pop(node, None)
-        self._fetched = self.fetched | {snapshot}
-        self._count(node, "success")
+    def succeeded(self, node: str, snapshot: str, time: float) -> "Peers":
+        """Return what is known after a pull brought a snapshot; `time` is in unix seconds."""
+        return replace(
+            self._counted(node, "success", time=time),
+            retries={one: retry for one, retry in self.retries.items() if one != node},
+            brought=self.fetched | {snapshot},
+        )
 
-    def count_failure(self, node: str, error: SidecarError) -> None:
-        """Note that a pull failed."""
-        self._failures[node] += 1
-        self._retry[node] = time.monotonic() + self._pace.delay(self._failures[node] + 1, 0.0)
-        self._count(node, "failure", error)
+    def failed(self, node: str, error: SidecarError, now: float) -> "Peers":
+        """Return what is known after a pull failed."""
+        retry = self._retry(node).failed(self.pace, now)
+        return replace(self._counted(node, "failure", error), retries={**self.retries, node: retry})
 
-    def count_equal(self, head: str | None) -> None:
-        """Note which peers have what this node has."""
+    def compared(self, head: str | None, time: float) -> "Peers":
+        """Return what is known once nobody has anything new for a node with that head."""
+        result = self
         for node, theirs in self.heads.items():
             if theirs == head:
-                self._count(node, "nothing")
+                result = result._counted(node, "nothing", time=time)
+        return result
 
-    def forgive(self) -> None:
-        """Try all again now."""
-        self._retry.clear()
+    def forgiven(self) -> "Peers":
+        """Return the same, and all are asked again now."""
+        return self._forgiven(self.retries)
 
-    def waits(self) -> list[float]:
+    def waits(self, now: float) -> list[float]:
         """Return the seconds until each of those that failed is tried again."""
-        now = time.monotonic()
-        return [retry - now for node, retry in self._retry.items() if node in self.heads]
+        return [one.due - now for node, one in self.retries.items() if node in self.heads]
 
     def report(self, head: str | None) -> tuple[PeerSync, ...]:
         """Return how their configurations stand to `head`."""
         return tuple(
             replace(report, in_sync=self._in_sync(node, head))
-            for node, report in self._reports.items()
+            for node, report in self.reports.items()
         )
+
+    def _forgiven(self, nodes: Iterable[str]) -> "Peers":
+        now = {node: Retry(failures=self._retry(node).failures) for node in nodes}
+        return replace(self, retries={**self.retries, **now})
+
+    def _retry(self, node: str) -> Retry:
+        return self.retries.get(node, Retry())
 
     def _in_sync(self, node: str, head: str | None) -> bool | None:
         theirs = self.heads.get(node)
@@ -93,14 +96,17 @@ class Peers:
             return None  # two nodes without a snapshot may well have different files
         return theirs == head
 
-    def _count(self, node: str, result: str, error: SidecarError | None = None) -> None:
-        before = self._reports.get(node, PeerSync(node=node))
+    def _counted(
+        self, node: str, result: str, error: SidecarError | None = None, *, time: float = 0.0
+    ) -> "Peers":
+        before = self.reports.get(node, PeerSync(node=node))
         runs = Counter(before.runs)
         runs[result] += 1
-        self._reports[node] = replace(
+        report = replace(
             before,
             runs=dict(runs),
             error=error.message if error else "",
             hint=error.hint if error else "",
-            last_success=before.last_success if error else time.time(),
+            last_success=before.last_success if error else time,
         )
+        return replace(self, reports={**self.reports, node: report})

@@ -7,8 +7,10 @@ from collections.abc import Mapping, Sequence
 from ipaddress import ip_address
 from typing import Final
 
+from sidecar.core.backoff import Backoff
 from sidecar.core.snapshot import Kind, Snapshot
 from sidecar.errors import RefusedError, SidecarError
+from sidecar.sync.lookup import lookup
 from sidecar.sync.peers import Peers
 from sidecar.sync.store import History
 from sidecar.sync.transfer import Transfer
@@ -49,15 +51,15 @@ async def _manifest(transfer: Transfer, history: History, node: str, name: str) 
 class Pulls:
     """The pulls that are under way: of each peer's head at most one, and of the past one in all.
 
-    Given: how to pull, the history, what is known of the peers, and an event that is set when the
-    pull of a head has ended.
+    Given: how to pull, the history, and the pace at which a peer is asked again after a failure.
     """
 
-    def __init__(
-        self, transfer: Transfer, history: History, peers: Peers, ended: asyncio.Event
-    ) -> None:
+    def __init__(self, transfer: Transfer, history: History, pace: Backoff) -> None:
         self._transfer, self._history = transfer, history
-        self._peers, self._ended = peers, ended
+        self.peers = Peers(pace=pace)
+        """What is known of them; another value after each change."""
+        self.ended = asyncio.Event()
+        """Set when the pull of a head has ended."""
         self._heads: dict[str, asyncio.Task[None]] = {}
         self._past: asyncio.Task[None] | None = None
         self._whole: frozenset[str] = frozenset()
@@ -68,6 +70,21 @@ class Pulls:
         """What is being pulled, by peer."""
         self.begun = 0
         """How many pulls of heads have begun."""
+
+    def see(self, heads: Mapping[str, str | None]) -> bool:
+        """Learn the heads of the linked peers and return whether that is news."""
+        news = heads != self.peers.heads
+        if news:
+            self.peers = self.peers.seen(heads)
+        return news
+
+    def forgive(self) -> None:
+        """Ask all peers again now."""
+        self.peers = self.peers.forgiven()
+
+    def count_equal(self, head: str | None) -> None:
+        """Note which peers have what this node has."""
+        self.peers = self.peers.compared(head, time.time())
 
     def begin(self, node: str, head: str) -> None:
         """Begin to pull a peer's head; there is no pull of one under way with that peer."""
@@ -81,12 +98,20 @@ class Pulls:
         if self._heads:
             await asyncio.wait(self._heads.values())
 
+    async def fetch_manifest(self, node: str, name: str) -> None:
+        """Bring a manifest from a peer; raise SidecarError."""
+        await self._transfer.fetch_manifests(ip_address(node), {name})
+
+    async def find(self, text: str) -> str:
+        """Return the id of the snapshot that a person names; raise RefusedError."""
+        return await asyncio.to_thread(lookup, self._history, text)
+
     async def bring(self, name: str) -> None:
         """Make a snapshot whole that is not; raise RefusedError if no linked peer has it whole."""
         if not await asyncio.to_thread(self._history.incomplete, [name]):
             return
         self._give_way()
-        for node in self._peers.heads:
+        for node in self.peers.heads:
             try:
                 await pull(self._transfer, self._history, node, name)
             except SidecarError as error:
@@ -105,7 +130,7 @@ class Pulls:
         missing = await asyncio.to_thread(self._history.incomplete, unsure) if unsure else ()
         self._whole = frozenset(kept).difference(missing)
         for name in (one for one in unsure if one in missing):
-            for node in self._peers.willing({}):
+            for node in self.peers.willing({}, time.monotonic()):
                 if time.monotonic() < self._tried.get((node, name), 0.0):
                     continue
                 if not await self._bring_past(node, name):
@@ -128,17 +153,20 @@ class Pulls:
         try:
             await pull_head(self._transfer, self._history, node, head)
         except SidecarError as error:
-            self._peers.count_failure(node, error)
+            self._fail(node, error)
             log.warning("%s", error)
         except Exception as error:  # the top of this pull: the others go on
-            self._peers.count_failure(node, SidecarError(f"cannot use what {node} sends: {error}"))
+            self._fail(node, SidecarError(f"cannot use what {node} sends: {error}"))
             log.exception("the pull from %s failed by a bug", node)
         else:
-            self._peers.count_success(node, head)
+            self.peers = self.peers.succeeded(node, head, time.time())
         finally:
             del self._heads[node]
             self.of_heads = {one: it for one, it in self.of_heads.items() if one != node}
-            self._ended.set()
+            self.ended.set()
+
+    def _fail(self, node: str, error: SidecarError) -> None:
+        self.peers = self.peers.failed(node, error, time.monotonic())
 
     def _give_way(self) -> None:
         """End the pull of the past: another one is more urgent. It goes on later."""

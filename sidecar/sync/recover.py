@@ -7,7 +7,7 @@ from pathlib import Path
 
 from sidecar.core.change import printable
 from sidecar.core.steps import Step
-from sidecar.errors import SidecarError
+from sidecar.errors import MachineError, SidecarError
 from sidecar.host.rename import Renamer
 from sidecar.sync.journal import Journal, JournalFile, State
 from sidecar.sync.live import Live
@@ -104,7 +104,8 @@ def undo(
         file.remove()
     except (OSError, SidecarError) as error:
         before = short(journal.before)
-        raise SidecarError(
+        kind = MachineError if isinstance(error, OSError | MachineError) else SidecarError
+        raise kind(
             f"cannot put back {printable(at)} as it was in snapshot {before}: {cause_of(error)}",
             "it is tried again at the next check, and at the start of the container",
         ) from error

@@ -63,7 +63,7 @@ class Schedule:
                 await asyncio.sleep(min(wait, LONGEST_SLEEP))
                 continue
             self._last = time.time()
-            self._remember()
+            await asyncio.to_thread(self._remember)
             yield
 
     def _recall(self) -> float | None:

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterable
-from itertools import count
+from functools import partial
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -16,9 +16,14 @@ from sidecar.core.sync import Hold, SyncReport
 from sidecar.errors import RefusedError, SidecarError
 from sidecar.host.paths import Paths
 from sidecar.host.watch import changes
+from sidecar.host.worker import Worker
 from sidecar.programs import rsync
+from sidecar.sync.desk import Desk
 from sidecar.sync.engine import RETRY, Engine
 from sidecar.sync.orders import Orders
+from sidecar.sync.passes import Passes
+from sidecar.sync.ports import Ports
+from sidecar.sync.pulls import Pulls
 from sidecar.sync.schedule import Schedule
 from sidecar.sync.served import Served
 from sidecar.sync.transfer import Transfer
@@ -44,8 +49,9 @@ class Sync:
     ) -> None:
         self._settings, self._identity, self._paths = settings, identity, paths
         self._served, self._on_change = served, on_change
-        self._engine: Engine | None = None
-        self._orders: Orders | None = None
+        self._worker = Worker("sync")
+        self._passes: Passes | None = None
+        self._desk: Desk | None = None
         self._schedule: Schedule | None = None
         self._broken: Hold | None = None
         self._heads: dict[str, str | None] = {}
@@ -53,26 +59,23 @@ class Sync:
     @property
     def head(self) -> str | None:
         """Id of the snapshot that is live here."""
-        return self._engine.head if self._engine else None
+        return self._passes.engine.head if self._passes else None
 
     @property
-    def orders(self) -> Orders:
+    def desk(self) -> Desk:
         """What a person may ask; raise RefusedError while sync does not work."""
-        if self._orders is None:
+        if self._desk is None:
             raise RefusedError(f"cannot sync: {self._off.message}", self._off.hint)
-        return self._orders
+        return self._desk
 
     @property
     def watched(self) -> bool:
         """Changes of the folders are noticed here."""
-        return self._engine is not None
+        return self._passes is not None
 
     def had(self, path: Path) -> bool:
         """Tell whether the newest snapshot here has that path: then it is not to be made anew."""
-        try:
-            return self._engine is not None and self._engine.had(str(path))
-        except (SidecarError, OSError):
-            return False
+        return self._passes is not None and str(path) in self._passes.engine.tree
 
     async def open(self) -> None:
         """End an apply that was interrupted, before anything serves the folders.
@@ -83,26 +86,21 @@ class Sync:
 
     async def run(self) -> None:
         """Sync until cancelled; while the history cannot be used, try again at a pace."""
-        for failures in count(2):
-            if self._engine is not None:
-                break
-            await asyncio.sleep(RETRY.delay(failures, 0.0))
-            await self._try_open(recover=False)  # nginx serves: the first pass does it with care
-        assert self._engine is not None
+        passes = await self._opened()
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._engine.run(), name="sync engine")
-            group.create_task(self._watch(self._engine), name="sync watch")
+            group.create_task(passes.run(), name="sync passes")
+            group.create_task(self._watch(passes), name="sync watch")
             if self._schedule is not None:
-                group.create_task(self._keep_schedule(self._engine), name="sync schedule")
+                group.create_task(self._keep_schedule(passes), name="sync schedule")
 
     async def between[T](self, work: Callable[[Hold | None, Tree | None], Awaitable[T]]) -> T:
         """Do something while nobody changes the folders.
 
         It is given what a guard says against loading them, and what lies there, if that is whole.
         """
-        if self._engine is None:
+        if self._passes is None:
             return await work(None, None)
-        return await self._engine.between(work)
+        return await self._passes.between(work)
 
     async def put_back(self, error: str = "") -> bool:
         """Put the last good state in place of what a guard holds, or is refused with `error`.
@@ -110,46 +108,60 @@ class Sync:
         What lay there is kept. Return whether anything was put back.
         """
         try:
-            return self._engine is not None and await self._engine.put_back(error)
-        except (SidecarError, OSError) as failure:  # nothing of ours keeps nginx from starting
+            return self._passes is not None and await self._passes.put_back(error)
+        except (
+            BusyError,
+            SidecarError,
+            OSError,
+        ) as failure:  # nothing of ours keeps nginx from starting
             log.error("cannot put the last good state back: %s", failure)  # noqa: TRY400
             return False
 
     def see(self, peers: Iterable[PeerReport]) -> None:
         """Learn what the links show."""
         self._heads = {peer.node: peer.state.head for peer in peers if peer.linked and peer.state}
-        if self._engine is not None:
-            self._engine.see(self._heads)
+        if self._passes is not None:
+            self._passes.see(self._heads)
 
     async def wait_settled(self, timeout: float) -> None:
         """Wait until this node has what its linked peers have, or `timeout` seconds."""
-        if self._engine is None:
+        if self._passes is None:
             return
         try:
             async with asyncio.timeout(timeout):
-                await self._engine.settled.wait()
+                await self._passes.settled.wait()
         except TimeoutError:
             log.warning("still not in sync after %g s: starting all the same", timeout)
 
     def report(self) -> SyncReport:
         """Return how things stand."""
-        if self._engine is None:
+        if self._passes is None:
             return SyncReport(paths=self._settings.sync_paths, holds=(self._off,))
-        return self._engine.report(self._schedule.next if self._schedule else 0.0)
+        return self._passes.engine.report(self._schedule.next if self._schedule else 0.0)
 
     @property
     def _off(self) -> Hold:
         return self._broken or Hold(reason="off", message="this node is starting")
 
+    async def _opened(self) -> Passes:
+        failures = 0
+        while self._passes is None:
+            failures += 1
+            await asyncio.sleep(RETRY.delay(failures))
+            await self._try_open(recover=False)  # nginx serves: the first pass does it with care
+        return self._passes
+
     async def _try_open(self, *, recover: bool) -> None:
         try:
-            self._set_up(await asyncio.to_thread(self._open, recover=recover))
+            await self._worker.do(partial(self._open, recover=recover))
         except (SidecarError, OSError) as error:
             self._break(str(getattr(error, "message", error)), getattr(error, "hint", ""))
         except Exception as error:  # the start of a node: no state of ours may end that
             log.exception("sync cannot be opened; serving is not affected")
             self._break(f"cannot open the history: {error!r}", "see the log")
         else:
+            if self._passes is not None:
+                self._passes.see(self._heads)
             self._on_change()
 
     def _break(self, message: str, hint: str) -> None:
@@ -158,39 +170,32 @@ class Sync:
             log.error("sync is off: %s; %s", broken.message, broken.hint)
         self._broken = broken
 
-    def _set_up(self, workspace: Workspace) -> None:
+    def _open(self, *, recover: bool) -> None:
+        """Set everything up; raise SidecarError or OSError. Runs in the worker."""
         settings, node = self._settings, str(self._identity.node)
-        rsync.install(self._paths, workspace.history.directory)
-        engine = Engine(
-            workspace,
-            self._rules(),
-            Transfer(
-                self._paths, self._identity, port=settings.link_port, history=workspace.history
-            ),
-            self._served,
-            node=node,
-            soak=settings.sync_soak,
-            keep=settings.sync_keep,
-            on_change=self._on_change,
-        )
-        engine.see(self._heads)
-        self._engine = engine
-        self._orders = Orders(engine, workspace, self._served, node)
-        if settings.sync_schedule is not None:
-            share = self._identity.index / len(settings.nodes)
-            memory = self._paths.state / "schedule.json"
-            zone = ZoneInfo(settings.timezone)
-            self._schedule = Schedule(settings.sync_schedule, zone, memory, share)
-
-    def _open(self, *, recover: bool) -> Workspace:
-        exclude = (*DEFAULT_EXCLUDE, *self._settings.sync_exclude)
-        workspace = Workspace(self._settings.sync_paths, exclude, self._paths.state)
+        exclude = (*DEFAULT_EXCLUDE, *settings.sync_exclude)
+        workspace = Workspace(settings.sync_paths, exclude, self._paths.state)
         if recover:
             try:
                 workspace.recover()
             except (SidecarError, BusyError) as error:  # each pass tries it again, and shows it
                 log.error("%s", error)  # noqa: TRY400 # its text says it all
-        return workspace
+        rsync.install(self._paths, workspace.history.directory)
+        port = settings.link_port
+        transfer = Transfer(self._paths, self._identity, port=port, history=workspace.history)
+        pulls = Pulls(transfer, workspace.history, RETRY)
+        ports = Ports(self._worker, self._served, pulls, self._on_change)
+        soak, keep = settings.sync_soak, settings.sync_keep
+        engine = Engine(workspace, self._rules(), ports, node=node, soak=soak, keep=keep)
+        if settings.sync_schedule is not None:
+            share = self._identity.index / len(settings.nodes)
+            memory = self._paths.state / "schedule.json"
+            zone = ZoneInfo(settings.timezone)
+            self._schedule = Schedule(settings.sync_schedule, zone, memory, share)
+        passes = Passes(engine, self._worker, pulls, self._served.well)
+        orders = Orders(engine, workspace, ports, node)
+        self._desk = Desk(orders, self._worker, passes, pulls)
+        self._passes = passes
 
     def _rules(self) -> Rules:
         main = str(self._paths.nginx / "nginx.conf")
@@ -200,17 +205,17 @@ class Sync:
             stock=stock_digests(self._paths.config / "stock.sha256"),
         )
 
-    async def _watch(self, engine: Engine) -> None:
+    async def _watch(self, passes: Passes) -> None:
         async for _ in changes(*map(Path, self._settings.sync_paths)):
             if self._settings.sync_on_change:
-                engine.wake()
+                passes.wake()
             else:
-                await engine.load()
+                await passes.load()
 
-    async def _keep_schedule(self, engine: Engine) -> None:
+    async def _keep_schedule(self, passes: Passes) -> None:
         assert self._schedule is not None
         async for _ in self._schedule.runs():
-            engine.wake(full=True)
+            passes.wake(full=True)
 
 
 def stock_digests(listing: Path) -> frozenset[str]:

@@ -1,6 +1,5 @@
 """The synced folders of this node, and the history that they are compared with."""
 
-import asyncio
 import logging
 import os
 from collections.abc import Callable, Sequence
@@ -20,10 +19,12 @@ from sidecar.sync.objects import keeping
 from sidecar.sync.recover import forget, recover
 from sidecar.sync.refusal import Refusal
 from sidecar.sync.scan import Known, scan
-from sidecar.sync.served import Served, ServedByHook
 from sidecar.sync.store import History, LostHeadError
 
 log = logging.getLogger("sync")
+
+Serve = Callable[[Tree], str]
+"""Lets a tree that was put in place be served; returns why that cannot be."""
 
 
 class BusyError(Exception):
@@ -53,7 +54,7 @@ class Look:
 
 
 class Workspace:
-    """Reads and changes the folders.
+    """Reads and changes the folders. All of it blocks.
 
     Given: the folders, patterns of what is left alone, the directory of our state.
     """
@@ -96,12 +97,14 @@ class Workspace:
         """
         return self.left_out({path: look.base[path] for path in look.base.keys() - look.live})
 
-    async def remains(self) -> tuple[Tree, Tree]:
+    def remains(self) -> tuple[Tree, Tree]:
         """Return the head's tree, and what of it there still is, whatever it holds now."""
-        return await asyncio.to_thread(self._remains)
+        head = self.history.head()
+        base: Tree = self._decoded(head).tree if head else {}
+        return base, {path: one for path, one in base.items() if os.path.lexists(path)}
 
     def recover(self) -> bool:
-        """Bring an apply that was interrupted to one of its two ends. Blocks.
+        """Bring an apply that was interrupted to one of its two ends.
 
         Return whether the folders were put back as they were before it. Find the head again if it
         cannot be read.
@@ -123,6 +126,13 @@ class Workspace:
         )
         return not found.done
 
+    def head_tree(self) -> Tree:
+        """Return the head's tree; empty where there is none, or none that can be read."""
+        with suppress(SidecarError):
+            head = self.history.head()
+            return self._decoded(head).tree if head and head != self._lost else {}
+        return {}
+
     @property
     def head_is_lost(self) -> bool:
         """What names the head cannot be read."""
@@ -140,7 +150,7 @@ class Workspace:
     def mend(self, *, full: bool) -> bool:
         """Make the head's manifest whole again from what is known here; return whether it is.
 
-        One that is in memory is compared with the disk only if `full`. Blocks. Raise SidecarError
+        One that is in memory is compared with the disk only if `full`. Raise SidecarError
         while the folders cannot be read.
         """
         head = self.history.head()
@@ -162,7 +172,7 @@ class Workspace:
         return self.history.rebuild(head, live)
 
     def give_up(self, usable: Callable[[Tree], bool]) -> bool:
-        """Follow a head whose manifest nobody has, with what lies here. Blocks.
+        """Follow a head whose manifest nobody has, with what lies here.
 
         Where the folders are those of another snapshot, that is the head. Return whether what
         lies here is `usable`.
@@ -175,75 +185,8 @@ class Workspace:
             self._lost = self.history.head()
         return usable(live)
 
-    async def look(self, *, full: bool = False) -> Look:
+    def look(self, *, full: bool = False) -> Look:
         """Compare the folders with the head; read every file if `full`. Raise BusyError."""
-        return await asyncio.to_thread(self._look, full)
-
-    async def keep(self, look: Look, node: str, now: float, summary: str = "") -> Look:
-        """Keep what was seen as a snapshot that follows the head, which stays the head.
-
-        Return how it would look if it were the head. Raise BusyError if a file is no longer what
-        was seen.
-        """
-        snapshot = Snapshot(
-            roots=self.roots,
-            tree=look.live,
-            parents=(look.head,) if look.head else (),
-            node=node,
-            time=now,
-            summary=summary or _summary(look, self.roots),
-        )
-        name = await asyncio.to_thread(self._keep, snapshot)
-        return replace(look, head=name, snapshot=snapshot, base=look.live, draft=())
-
-    async def apply(self, look: Look, snapshot: Snapshot, name: str, served: Served) -> None:
-        """Put a snapshot in place of what was seen and make it the head.
-
-        Raise BusyError if somebody edits at this moment, RefusedByServiceError if the service does
-        not want it: then everything is as it was, and served as before.
-        """
-        change = Apply(
-            look.live,
-            self.on_disk(snapshot.tree),
-            roots=self.roots,
-            objects=self.history,
-            journal=self._journal,
-            before=look.head,
-            after=name,
-        )
-        try:
-            written = await _to_the_end(change.write)
-        except asyncio.CancelledError:
-            await asyncio.to_thread(change.revert)
-            raise
-        if isinstance(written, Moved):
-            raise BusyError(written.path)
-        try:
-            reason = await served.try_peers(snapshot.tree)
-        except BaseException:
-            await asyncio.to_thread(change.revert)
-            raise
-        try:
-            if reason:
-                raise RefusedByServiceError(reason)
-            await asyncio.to_thread(change.commit)
-        except SidecarError:
-            await asyncio.to_thread(change.revert)
-            await served.try_peers(look.live)
-            raise
-        await asyncio.to_thread(self._finish, change, name, snapshot)
-
-    async def put_back(self, look: Look) -> None:
-        """Put the head in place of what was seen, while nobody serves the folders.
-
-        Raise BusyError if somebody edits at this moment, SidecarError if it cannot be done.
-        """
-        assert look.head is not None and look.snapshot is not None  # noqa: PT018 - one condition
-        here = replace(look.snapshot, tree=self.on_disk(look.base))
-        await self.apply(look, here, look.head, ServedByHook(""))
-        self._head = None  # that is not all of it where this node leaves something out
-
-    def _look(self, full: bool) -> Look:
         known = {} if full else self._known
         found = scan(self.roots, exclude=self._exclude, known=known)
         if found.busy:
@@ -263,6 +206,68 @@ class Workspace:
             draft=draft,
             refused=found.refused,
         )
+
+    def keep(self, look: Look, node: str, now: float, summary: str = "") -> Look:
+        """Keep what was seen as a snapshot that follows the head, which stays the head.
+
+        Return how it would look if it were the head. Raise BusyError if a file is no longer what
+        was seen.
+        """
+        snapshot = Snapshot(
+            roots=self.roots,
+            tree=look.live,
+            parents=(look.head,) if look.head else (),
+            node=node,
+            time=now,
+            summary=summary or _summary(look, self.roots),
+        )
+        name = self._keep(snapshot)
+        return replace(look, head=name, snapshot=snapshot, base=look.live, draft=())
+
+    def apply(self, look: Look, snapshot: Snapshot, name: str, serve: Serve) -> None:
+        """Put a snapshot in place of what was seen, let it be served, and make it the head.
+
+        Raise BusyError if somebody edits at this moment, RefusedByServiceError if the service does
+        not want it: then, as after whatever `serve` raises, everything is as it was.
+        """
+        change = Apply(
+            look.live,
+            self.on_disk(snapshot.tree),
+            roots=self.roots,
+            objects=self.history,
+            journal=self._journal,
+            before=look.head,
+            after=name,
+        )
+        written = change.write()
+        if isinstance(written, Moved):
+            raise BusyError(written.path)
+        try:
+            reason = serve(snapshot.tree)
+        except BaseException:  # a stop too
+            change.revert()
+            raise
+        try:
+            if reason:
+                raise RefusedByServiceError(reason)
+            change.commit()
+        except SidecarError:
+            change.revert()
+            serve(look.live)
+            raise
+        self.history.set_head(name)
+        change.finish()
+        self._head = name, snapshot
+
+    def put_back(self, look: Look) -> None:
+        """Put the head in place of what was seen, while nobody serves the folders.
+
+        Raise BusyError if somebody edits at this moment, SidecarError if it cannot be done.
+        """
+        assert look.head is not None and look.snapshot is not None  # noqa: PT018 - one condition
+        here = replace(look.snapshot, tree=self.on_disk(look.base))
+        self.apply(look, here, look.head, lambda _tree: "")
+        self._head = None  # that is not all of it where this node leaves something out
 
     def _find_head(self) -> None:
         """Take the newest snapshot that is what lies here for the head, else none.
@@ -292,11 +297,6 @@ class Workspace:
             )
         return found.tree
 
-    def _remains(self) -> tuple[Tree, Tree]:
-        head = self.history.head()
-        base: Tree = self._decoded(head).tree if head else {}
-        return base, {path: one for path, one in base.items() if os.path.lexists(path)}
-
     def _decoded(self, head: str) -> Snapshot:
         if self._head is None or self._head[0] != head:
             self._head = head, self.history.get(head)
@@ -320,23 +320,8 @@ class Workspace:
         if kept != new:
             raise BusyError(min(path for path in new if kept[path] != new[path]))
 
-    def _finish(self, change: Apply, name: str, snapshot: Snapshot) -> None:
-        self.history.set_head(name)
-        change.finish()
-        self._head = name, snapshot
-
 
 def _summary(look: Look, roots: Sequence[str]) -> str:
     if look.head and look.snapshot is None:
         return f"as found: the manifest of {look.head[:12]} is damaged"
     return summarise(look.draft, roots)
-
-
-async def _to_the_end[T](work: Callable[[], T]) -> T:
-    """Do something in a thread; who is cancelled meanwhile waits for its end."""
-    task = asyncio.create_task(asyncio.to_thread(work))
-    try:
-        return await asyncio.shield(task)
-    except asyncio.CancelledError:
-        await asyncio.wait([task])
-        raise

@@ -19,7 +19,8 @@ from sidecar.host import files
 from sidecar.host.paths import Paths
 from sidecar.sync import mend
 from sidecar.sync.decisions import Decisions
-from sidecar.sync.engine import RETRY, Engine
+from sidecar.sync.engine import RETRY
+from sidecar.sync.passes import Passes
 from sidecar.sync.schedule import Schedule
 from sidecar.sync.service import Sync
 from sidecar.sync.store import History
@@ -87,8 +88,8 @@ class Place:
         self.site.parent.mkdir()
         for text in ("old", "new"):
             self.site.write_text(text)
-            engine = await self.opened()
-            await engine._pass()
+            passes = await self.opened()
+            await passes._pass()
         history = History(self.state / "history")
         head = history.head()
         assert head is not None
@@ -114,12 +115,12 @@ class Place:
             on_change=lambda: None,
         )
 
-    async def opened(self) -> Engine:
+    async def opened(self) -> Passes:
         sync = self.sync()
         await sync.open()
         sync.report()
-        assert sync._engine is not None
-        return sync._engine
+        assert sync._passes is not None
+        return sync._passes
 
     def mutate(self, name: str, mutation: str) -> None:
         for key, value in self.names.items():
@@ -151,24 +152,26 @@ async def test_no_file_of_ours_keeps_a_node_from_its_files_or_from_syncing_again
         shutil.copytree(tmp_path / "state", template.state, symlinks=True)
         template.site.write_text("new")
         template.mutate(name, mutation)
-        engine = await template.opened()
+        passes = await template.opened()
         assert template.site.read_text() == "new", mutation
-        await engine._pass()
-        assert engine.report(0.0).holds == (), mutation
+        await passes._pass()
+        assert passes.engine.report(0.0).holds == (), mutation
         assert template.site.read_text() == "new", mutation
         template.site.write_text(f"later than {mutation}")
-        await engine._pass()
-        assert engine.report(0.0).holds == (), mutation
-        assert engine.head is not None
-        assert engine.head not in template.names.values()
-        tree = engine._history.get(engine.head).tree
-        assert engine._history.read(tree[str(template.site)].digest).startswith(b"later")
+        await passes._pass()
+        assert passes.engine.report(0.0).holds == (), mutation
+        assert passes.engine.head is not None
+        assert passes.engine.head not in template.names.values()
+        tree = passes.engine._history.get(passes.engine.head).tree
+        assert passes.engine._history.read(tree[str(template.site)].digest).startswith(b"later")
 
 
 async def test_sync_that_cannot_be_opened_is_off_with_a_way_out_and_is_tried_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("sidecar.sync.service.RETRY", RETRY.__class__(first=0.01, jitter=0.0))
+    monkeypatch.setattr(
+        "sidecar.sync.service.RETRY", RETRY.__class__(first=0.01, jitter=0.0, free=0)
+    )
     place = Place(tmp_path)
     await place.fill()
     (place.state / "history" / "version").write_text("2\n")
@@ -180,7 +183,7 @@ async def test_sync_that_cannot_be_opened_is_off_with_a_way_out_and_is_tried_aga
     assert hold.hint
     assert sync.head is None
     with pytest.raises(SidecarError, match="its version is not 1"):
-        _ = sync.orders
+        _ = sync.desk
     (place.state / "history" / "version").write_text("1\n")
     opened = asyncio.Event()
     sync._on_change = opened.set
@@ -188,8 +191,8 @@ async def test_sync_that_cannot_be_opened_is_off_with_a_way_out_and_is_tried_aga
     try:
         async with asyncio.timeout(10):
             await opened.wait()
-        assert sync._engine is not None
-        assert sync._engine.head == place.names["HEAD"]
+        assert sync._passes is not None
+        assert sync._passes.engine.head == place.names["HEAD"]
         assert "off" not in {one.reason for one in sync.report().holds}
     finally:
         running.cancel()
@@ -206,9 +209,9 @@ async def test_a_disk_that_cannot_read_the_head_is_no_end(
         sync = place.sync()
         await sync.open()
         sync.report()
-    engine = await place.opened()
-    await engine._pass()
-    assert engine.report(0.0).holds == ()
+    passes = await place.opened()
+    await passes._pass()
+    assert passes.engine.report(0.0).holds == ()
     assert place.site.read_text() == "new"
 
 
@@ -228,15 +231,15 @@ async def test_what_a_damaged_journal_may_have_left_half_done_waits_for_a_person
     await place.fill()
     (place.state / "journal" / "journal").write_bytes(b"\xff")
     place.site.write_text("half")
-    engine = await place.opened()
-    await engine._pass()
-    (hold,) = engine.report(0.0).holds
+    passes = await place.opened()
+    await passes._pass()
+    (hold,) = passes.engine.report(0.0).holds
     assert hold.reason == "interrupted"
-    assert engine.head == place.names["HEAD"]
-    await engine.release()
-    await engine._pass()
-    assert engine.report(0.0).holds == ()
-    assert engine.head != place.names["HEAD"]
+    assert passes.engine.head == place.names["HEAD"]
+    await passes._worker.do(passes.engine.release)
+    await passes._pass()
+    assert passes.engine.report(0.0).holds == ()
+    assert passes.engine.head != place.names["HEAD"]
 
 
 async def test_the_manifest_of_a_head_that_nobody_has_is_followed_by_what_is_here(
@@ -247,17 +250,17 @@ async def test_the_manifest_of_a_head_that_nobody_has_is_followed_by_what_is_her
     manifest = place.state / "history" / "snapshots" / place.names["HEAD"]
     manifest.write_bytes(manifest.read_bytes().replace(b'"mode"', b'"mOde"'))
     place.site.write_text("edited")
-    engine = await place.opened()
-    assert await engine._pass() == RETRY.first
-    (hold,) = engine.report(0.0).holds
-    assert (hold.reason, engine.head) == ("failed", place.names["HEAD"])
+    passes = await place.opened()
+    assert await passes._pass() == RETRY.first
+    (hold,) = passes.engine.report(0.0).holds
+    assert (hold.reason, passes.engine.head) == ("failed", place.names["HEAD"])
     assert hold.hint
     monkeypatch.setattr(mend, "ALONE_AFTER", 0.0)
-    await engine._pass()
-    assert engine.report(0.0).holds == ()
-    assert engine.head is not None
-    assert engine._history.get(engine.head).parents == (place.names["HEAD"],)
-    assert place.names["OLD"] in engine._history.graph().ancestors(engine.head)
+    await passes._pass()
+    assert passes.engine.report(0.0).holds == ()
+    assert passes.engine.head is not None
+    assert passes.engine._history.get(passes.engine.head).parents == (place.names["HEAD"],)
+    assert place.names["OLD"] in passes.engine._history.graph().ancestors(passes.engine.head)
 
 
 async def test_an_empty_folder_follows_no_damaged_manifest(
@@ -268,10 +271,10 @@ async def test_an_empty_folder_follows_no_damaged_manifest(
     await place.fill()
     place.mutate("history/snapshots/HEAD", "empty")
     place.site.unlink()
-    engine = await place.opened()
+    passes = await place.opened()
     for _ in range(2):
-        assert await engine._pass() == RETRY.first
-        assert engine.head == place.names["HEAD"]
+        assert await passes._pass() == RETRY.first
+        assert passes.engine.head == place.names["HEAD"]
 
 
 async def test_a_damaged_manifest_comes_again_from_a_peer(tmp_path: Path) -> None:
@@ -281,20 +284,20 @@ async def test_a_damaged_manifest_comes_again_from_a_peer(tmp_path: Path) -> Non
     text = manifest.read_bytes()
     manifest.write_bytes(b"\0" * 100)
     place.site.write_text("edited")
-    engine = await place.opened()
+    passes = await place.opened()
     asked = []
 
     async def fetch(peer: object, ids: object = None) -> None:
         asked.append((peer, ids))
         manifest.write_bytes(text)
 
-    engine._mender._transfer.fetch_manifests = fetch  # type: ignore[assignment,method-assign]
-    engine.see({"192.0.2.12": None})
-    await engine._pass()
+    passes._pulls._transfer.fetch_manifests = fetch  # type: ignore[assignment,method-assign]
+    passes.see({"192.0.2.12": None})
+    await passes._pass()
     assert asked == [(ip_address("192.0.2.12"), {place.names["HEAD"]})]
-    assert engine.report(0.0).holds == ()
-    assert engine.head is not None
-    made = engine._history.get(engine.head)
+    assert passes.engine.report(0.0).holds == ()
+    assert passes.engine.head is not None
+    made = passes.engine._history.get(passes.engine.head)
     assert made.parents == (place.names["HEAD"],)
     assert made.summary == "edited site.conf"
 

@@ -6,7 +6,7 @@ import pytest
 from sidecar.core.backoff import Backoff
 from sidecar.sync.decisions import Decisions, Rejection, State, read
 
-PACE = Backoff(first=5.0, most=300.0, jitter=0.0)
+PACE = Backoff(first=5.0, most=300.0, jitter=0.0, free=0)
 SOME, OTHER = "0" * 64, "1" * 64
 
 

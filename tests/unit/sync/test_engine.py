@@ -13,11 +13,17 @@ import pytest
 from sidecar.core.guard import Rules
 from sidecar.core.settings import Address
 from sidecar.core.snapshot import Snapshot, Tree, encode, identify
+from sidecar.core.sync import SyncReport
 from sidecar.errors import RefusedError, SidecarError
-from sidecar.sync import engine
+from sidecar.host.worker import Worker
+from sidecar.sync import passes
 from sidecar.sync.apply import Apply
-from sidecar.sync.engine import BUSY_TRIES, RETRY, Engine
+from sidecar.sync.desk import Desk
+from sidecar.sync.engine import RETRY, Engine
 from sidecar.sync.orders import Orders
+from sidecar.sync.passes import BUSY_TRIES, Passes
+from sidecar.sync.ports import Ports
+from sidecar.sync.pulls import Pulls
 from sidecar.sync.store import History
 from sidecar.sync.workspace import BusyError, Look, Workspace
 from tests.unit.trees import file
@@ -107,30 +113,39 @@ class Node:
         self.workspace, self.history = workspace, workspace.history
         self.served = Served()
         self.transfer = Transfer(self.history)
-        self.engine = Engine(
-            workspace,
-            Rules(roots=workspace.roots),
-            self.transfer,  # type: ignore[arg-type] # all that an engine asks for
-            self.served,
-            node="192.0.2.11",
-            soak=soak,
-            keep=50,
-            on_change=lambda: None,
-        )
+        self.worker = Worker("sync")
+        # all that pulls ask for
+        self.pulls = Pulls(self.transfer, self.history, RETRY)  # type: ignore[arg-type]
+        ports = Ports(self.worker, self.served, self.pulls, lambda: None)
+        rules, address = Rules(roots=workspace.roots), "192.0.2.11"
+        self.engine = Engine(workspace, rules, ports, node=address, soak=soak, keep=50)
+        self.passes = Passes(self.engine, self.worker, self.pulls, self.served.well)
+        orders = Orders(self.engine, workspace, ports, address)
+        self.desk = Desk(orders, self.worker, self.passes, self.pulls)
 
     @property
-    def orders(self) -> Orders:
-        return Orders(self.engine, self.workspace, self.served, "192.0.2.11")
+    def head(self) -> str | None:
+        return self.engine.head
 
-    async def passes(self) -> float | None:
+    def report(self) -> SyncReport:
+        return self.engine.report(0.0)
+
+    async def make_pass(self) -> float | None:
+        """Make one pass; return what it says."""
+        return await self.passes._pass()
+
+    async def make_passes(self) -> float | None:
         """Make passes until no pull is under way; return what the last one says."""
-        pulls = self.engine._pulls
         while True:
-            await pulls.wait()
-            before = pulls.begun
-            pause = await self.engine._pass()
-            if pulls.begun == before:
+            await self.pulls.wait()
+            before = self.pulls.begun
+            pause = await self.make_pass()
+            if self.pulls.begun == before:
                 return pause
+
+    async def fill(self) -> None:
+        """Bring what is missing of the past."""
+        await self.pulls.fill(await self.worker.do(self.engine.kept))
 
     def tree(self) -> set[str]:
         """The names in the head."""
@@ -140,14 +155,14 @@ class Node:
 
     async def hear_of_an_edit(self) -> str:
         """Accept what lies here, let the peer have a successor; return that."""
-        assert await self.engine._pass() is None
+        assert await self.make_pass() is None
         head = self.history.head()
         assert head is not None
         tree = {str(self.site): file("new", mode=self.site.stat().st_mode & 0o777)}
         mine = self.history.get(head)
         self.transfer.offer = replace(mine, tree=tree, parents=(head,), node=PEER)
         name = identify(encode(self.transfer.offer))
-        self.engine.see({PEER: name})
+        self.passes.see({PEER: name})
         return name
 
 
@@ -158,7 +173,7 @@ def node(tmp_path: Path) -> Node:
 
 async def test_a_peers_edit_is_taken_over_and_nothing_is_left_to_do(node: Node) -> None:
     name = await node.hear_of_an_edit()
-    assert await node.passes() is None
+    assert await node.make_passes() is None
     assert node.site.read_text() == "new"
     assert node.engine.head == name
 
@@ -166,14 +181,14 @@ async def test_a_peers_edit_is_taken_over_and_nothing_is_left_to_do(node: Node) 
 async def test_a_failed_pull_is_told_with_its_way_out_and_tried_again_later(node: Node) -> None:
     name = await node.hear_of_an_edit()
     node.transfer.failure = FAILURE
-    pause = await node.passes()
+    pause = await node.make_passes()
     assert pause == pytest.approx(RETRY.first, abs=1)
-    (peer,) = node.engine.report(0.0).peers
+    (peer,) = node.report().peers
     assert (peer.error, peer.hint) == (FAILURE.message, FAILURE.hint)
     node.transfer.failure = None
-    node.engine._peers.forgive()
-    assert await node.passes() is None
-    (peer,) = node.engine.report(0.0).peers
+    node.pulls.forgive()
+    assert await node.make_passes() is None
+    (peer,) = node.report().peers
     assert (peer.error, peer.hint, peer.in_sync) == ("", "", True)
     assert node.engine.head == name
 
@@ -181,36 +196,36 @@ async def test_a_failed_pull_is_told_with_its_way_out_and_tried_again_later(node
 async def test_a_failed_apply_is_told_and_not_tried_again_at_once(node: Node) -> None:
     name = await node.hear_of_an_edit()
     node.served.failure = FAILURE
-    assert await node.passes() == pytest.approx(RETRY.first, abs=1)
+    assert await node.make_passes() == pytest.approx(RETRY.first, abs=1)
     assert node.site.read_text() == "old"
     said = "cannot do it: no room; make room"
-    assert node.engine.report(0.0).rejected == {name: said}
+    assert node.report().rejected == {name: said}
     node.served.failure = None
-    assert await node.passes() == pytest.approx(RETRY.first, abs=1)
+    assert await node.make_passes() == pytest.approx(RETRY.first, abs=1)
     assert node.site.read_text() == "old"
 
 
 async def test_what_was_refused_and_is_nobodys_head_any_more_wakes_nobody(node: Node) -> None:
     name = await node.hear_of_an_edit()
     node.served.failure = FAILURE
-    await node.passes()
+    await node.make_passes()
     decisions = node.engine._decisions
     due = replace(decisions.state.rejected[name], retry=time.time() - 60)
     decisions.state = replace(decisions.state, rejected={name: due})
-    node.engine.see({PEER: node.engine.head})
-    assert await node.passes() is None
+    node.passes.see({PEER: node.engine.head})
+    assert await node.make_passes() is None
 
 
 async def test_what_cannot_be_kept_is_told_and_tried_again_at_a_pace(node: Node) -> None:
     objects = node.history.directory / "objects"
     shutil.rmtree(objects)
-    assert await node.engine._pass() == pytest.approx(RETRY.first, abs=1)
-    assert node.engine.report(0.0).draft_error.startswith("cannot keep history")
-    assert await node.engine._pass() == pytest.approx(RETRY.first, abs=1)
+    assert await node.make_pass() == pytest.approx(RETRY.first, abs=1)
+    assert node.report().draft_error.startswith("cannot keep history")
+    assert await node.make_pass() == pytest.approx(RETRY.first, abs=1)
     assert node.served.tried == 1
     objects.mkdir()
-    await node.engine.once()
-    assert node.engine.report(0.0).draft_error == ""
+    await node.passes.once()
+    assert node.report().draft_error == ""
     assert node.engine.head is not None
 
 
@@ -218,48 +233,48 @@ async def test_a_pass_that_fails_is_told_until_one_works(node: Node) -> None:
     (node.history.directory / "head").write_text("\0")
     pipe = node.site.with_name("pipe")
     os.mkfifo(pipe)
-    assert await node.engine._pass() == RETRY.first
-    (hold,) = node.engine.report(0.0).holds
+    assert await node.make_pass() == RETRY.first
+    (hold,) = node.report().holds
     assert hold.reason == "failed"
     assert str(pipe) in hold.message
     assert hold.hint
     pipe.unlink()
-    assert await node.engine._pass() is None
-    assert node.engine.report(0.0).holds == ()
+    assert await node.make_pass() is None
+    assert node.report().holds == ()
 
 
 async def test_a_release_is_over_when_what_was_released_is_gone(tmp_path: Path) -> None:
     node = Node(tmp_path)
-    await node.engine._pass()
+    await node.make_pass()
     node.site.unlink()
-    await node.engine._pass()
-    held = await node.engine.release()
+    await node.make_pass()
+    held = await node.worker.do(node.engine.release)
     assert held is not None
     assert held.reason == "emptied"
     node.site.write_text("old")
-    await node.engine._pass()
+    await node.make_pass()
     node.site.unlink()
-    await node.engine._pass()
-    assert node.engine.report(0.0).holds == (held,)
+    await node.make_pass()
+    assert node.report().holds == (held,)
 
 
 async def test_a_draft_that_does_not_serve_is_tried_again_at_a_pace_or_when_it_changes(
     node: Node,
 ) -> None:
     node.served.complaint = "[emerg] no"
-    assert await node.engine._pass() == pytest.approx(RETRY.first, abs=1)
-    assert node.engine.report(0.0).draft_error == "[emerg] no"
-    assert await node.engine._pass() == pytest.approx(RETRY.first, abs=1)
+    assert await node.make_pass() == pytest.approx(RETRY.first, abs=1)
+    assert node.report().draft_error == "[emerg] no"
+    assert await node.make_pass() == pytest.approx(RETRY.first, abs=1)
     assert node.served.tried == 1
-    await node.engine.once()
+    await node.passes.once()
     assert node.served.tried == 2
-    assert await node.engine._pass() == pytest.approx(2 * RETRY.first, abs=1)
+    assert await node.make_pass() == pytest.approx(2 * RETRY.first, abs=1)
     node.site.write_text("other")
-    assert await node.engine._pass() == pytest.approx(RETRY.first, abs=1)
+    assert await node.make_pass() == pytest.approx(RETRY.first, abs=1)
     assert node.served.tried == 3
     node.served.complaint = ""
-    await node.engine.once()
-    assert node.engine.report(0.0).draft == ()
+    await node.passes.once()
+    assert node.report().draft == ()
     assert node.engine.head is not None
 
 
@@ -275,43 +290,43 @@ async def test_an_apply_that_a_full_disk_stops_at_its_end_has_one_of_its_ends(
             raise FAILURE
 
         patch.setattr(place, full, fail)
-        await node.passes()
+        await node.make_passes()
     assert node.site.read_text() == ("old" if full == "commit" else "new")
-    assert name in node.engine.report(0.0).rejected
-    await node.engine.once()
+    assert name in node.report().rejected
+    await node.passes.once()
     assert node.site.read_text() == "new"
     assert node.engine.head == name
-    assert node.engine.report(0.0).rejected == {}
+    assert node.report().rejected == {}
 
 
 async def test_who_asks_for_a_check_gets_one_or_hears_that_the_folders_change(
     node: Node, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(engine, "BUSY_PAUSE", 0.0)
+    monkeypatch.setattr(passes, "BUSY_PAUSE", 0.0)
     looks = iter([BusyError("/x")] * BUSY_TRIES)
-    look = node.engine._workspace.look
+    look = node.workspace.look
 
-    async def look_busy(*, full: bool = False) -> Look:
+    def look_busy(*, full: bool = False) -> Look:
         if error := next(looks, None):
             raise error
-        return await look(full=full)
+        return look(full=full)
 
-    monkeypatch.setattr(node.engine._workspace, "look", look_busy)
+    monkeypatch.setattr(node.workspace, "look", look_busy)
     with pytest.raises(RefusedError, match="the folders are changing"):
-        await node.engine.once()
+        await node.passes.once()
     looks = iter([BusyError("/x")])
-    await node.engine.once()
+    await node.passes.once()
     assert node.engine.head is not None
 
 
 async def test_what_was_not_accepted_stays_in_the_history_after_a_rollback(node: Node) -> None:
-    await node.engine._pass()
+    await node.make_pass()
     first = node.engine.head
     assert first is not None
     node.served.complaint = "[emerg] no"
     node.site.write_text("draft")
-    await node.engine._pass()
-    await node.orders.rollback(first)
+    await node.make_pass()
+    await node.desk.rollback(first)
     assert node.site.read_text() == "old"
     assert node.engine.head is not None
     (kept,) = node.history.get(node.engine.head).parents
@@ -324,30 +339,30 @@ async def test_a_pull_that_takes_its_time_holds_no_edit_and_no_command(node: Nod
     first = node.engine.head
     assert first is not None
     node.transfer.flowing.clear()
-    assert await node.engine._pass() is None
-    assert not node.engine.settled.is_set()
+    assert await node.make_pass() is None
+    assert not node.passes.settled.is_set()
     node.site.write_text("mine")
-    await node.engine._pass()
-    assert node.engine.report(0.0).draft == ()
+    await node.make_pass()
+    assert node.report().draft == ()
     assert node.engine.head not in {first, name}
-    await node.orders.rollback(first)
+    await node.desk.rollback(first)
     assert node.site.read_text() == "old"
-    assert "nothing to do" in await node.orders.sync(dry_run=True)
+    assert "nothing to do" in await node.desk.sync(dry_run=True)
     node.transfer.flowing.set()
-    await node.passes()
-    (hold,) = node.engine.report(0.0).holds
+    await node.make_passes()
+    (hold,) = node.report().holds
     assert hold.reason == "diverged"
 
 
 async def test_one_peers_bug_counts_against_that_peer_alone(node: Node) -> None:
     await node.hear_of_an_edit()
     node.transfer.failure = ValueError("not an id")  # type: ignore[assignment] # no error of ours
-    assert await node.passes() == pytest.approx(RETRY.first, abs=1)
-    (peer,) = node.engine.report(0.0).peers
+    assert await node.make_passes() == pytest.approx(RETRY.first, abs=1)
+    (peer,) = node.report().peers
     assert "not an id" in peer.error
     node.site.write_text("mine")
-    await node.passes()
-    assert node.engine.report(0.0).draft == ()
+    await node.make_passes()
+    assert node.report().draft == ()
 
 
 class TestTrial:
@@ -356,7 +371,7 @@ class TestTrial:
     @pytest.fixture
     async def node(self, tmp_path: Path) -> Node:
         node = Node(tmp_path, soak=60.0)
-        assert await node.engine._pass() == pytest.approx(60, abs=5)
+        assert await node.make_pass() == pytest.approx(60, abs=5)
         assert node.engine.head is None
         return node
 
@@ -364,60 +379,60 @@ class TestTrial:
         """Let the trial be over."""
         drafts = node.engine._drafts
         drafts._draft = replace(drafts._draft, until=time.monotonic())
-        assert await node.engine._pass() is None
+        assert await node.make_pass() is None
         assert node.engine.head is not None
         return node.engine.head
 
     async def test_it_is_kept_when_it_served_well_all_the_time(self, node: Node) -> None:
-        assert not node.engine.settled.is_set()
-        await node.engine._pass()
-        assert node.engine.report(0.0).draft == (str(node.site),)
+        assert not node.passes.settled.is_set()
+        await node.make_pass()
+        assert node.report().draft == (str(node.site),)
         await self.accept(node)
         assert node.served.tried == 1
-        assert node.engine.settled.is_set()
+        assert node.passes.settled.is_set()
 
     async def test_it_has_failed_when_it_once_did_not_serve_well(self, node: Node) -> None:
         node.served.ill = "nginx does not answer"
-        await node.engine._rest(60.0)
+        await node.passes._rest(60.0)
         node.served.ill = ""
-        assert await node.engine._pass() == pytest.approx(RETRY.first, abs=1)
-        assert node.engine.report(0.0).draft_error == "nginx does not answer"
+        assert await node.make_pass() == pytest.approx(RETRY.first, abs=1)
+        assert node.report().draft_error == "nginx does not answer"
         assert node.engine.head is None
 
     async def test_a_further_edit_has_a_trial_of_its_own(self, node: Node) -> None:
         node.site.write_text("again")
-        assert await node.engine._pass() == pytest.approx(60, abs=5)
+        assert await node.make_pass() == pytest.approx(60, abs=5)
         assert node.served.tried == 2
-        assert node.engine.report(0.0).draft_error == ""
+        assert node.report().draft_error == ""
         head = await self.accept(node)
         assert node.history.get(head).parents == ()
 
     async def test_no_command_waits_for_it_and_a_rollback_ends_it(self, node: Node) -> None:
         first = await self.accept(node)
         node.site.write_text("bad")
-        await node.engine._pass()
-        assert "serve well" in await node.orders.sync(dry_run=False)
-        assert "would accept" in await node.orders.sync(dry_run=True)
+        await node.make_pass()
+        assert "serve well" in await node.desk.sync(dry_run=False)
+        assert "would accept" in await node.desk.sync(dry_run=True)
         with pytest.raises(RefusedError, match="nothing is held"):
-            await node.orders.release()
+            await node.desk.release()
         assert node.engine.head == first
-        await node.orders.rollback(first)
-        assert await node.engine._pass() is None
+        await node.desk.rollback(first)
+        assert await node.make_pass() is None
         assert node.site.read_text() == "old"
-        assert node.engine.report(0.0).draft == ()
+        assert node.report().draft == ()
         assert node.engine.head is not None
         (kept,) = node.history.get(node.engine.head).parents
         assert node.history.get(kept).parents == (first,)
 
     async def test_a_peers_edit_is_pulled_meanwhile_and_waits(self, node: Node) -> None:
         await self.accept(node)
-        await node.engine._pass()
+        await node.make_pass()
         name = await node.hear_of_an_edit()
         node.site.write_text("mine")
-        await node.passes()
+        await node.make_passes()
         assert node.history.complete(name) is not None
         assert node.site.read_text() == "mine"
-        assert node.engine.report(0.0).holds == ()
+        assert node.report().holds == ()
 
 
 async def test_a_copy_of_what_is_left_out_now_is_no_rename_that_deletes_it_elsewhere(
@@ -426,11 +441,11 @@ async def test_a_copy_of_what_is_left_out_now_is_no_rename_that_deletes_it_elsew
     before = Node(tmp_path)
     backup = before.site.with_name("a.bak")
     backup.write_text("server {}")
-    await before.engine._pass()
+    await before.make_pass()
     node = Node(tmp_path, exclude=("*.bak",))
     backup.with_name("a.conf").write_text("server {}")
-    await node.engine._pass()
-    (hold,) = node.engine.report(0.0).holds
+    await node.make_pass()
+    (hold,) = node.report().holds
     assert hold.reason == "excluded"
     assert str(backup) in hold.message
     assert node.tree() == {"a.bak", "site.conf"}
@@ -443,35 +458,35 @@ async def test_a_rollback_never_touches_what_is_left_out_now(
     before = Node(tmp_path)
     backup = before.site.with_name("a.bak")
     backup.write_text("kept")
-    await before.engine._pass()
+    await before.make_pass()
     old = before.engine.head
     assert old is not None
     node = Node(tmp_path, exclude=("*.bak",))
-    await node.engine._pass()
+    await node.make_pass()
     if released:
-        await node.engine.release()
-        await node.engine._pass()
+        await node.worker.do(node.engine.release)
+        await node.make_pass()
     node.site.write_text("new")
-    await node.engine._pass()
-    await node.orders.rollback(old)
+    await node.make_pass()
+    await node.desk.rollback(old)
     assert node.site.read_text() == "old"
     assert backup.read_text() == "kept"
     assert node.tree() == ({"site.conf"} if released else {"site.conf", "a.bak"})
     with pytest.raises(RefusedError, match="it is left out on this node"):
-        await node.orders.restore(old, "a.bak")
+        await node.desk.restore(old, "a.bak")
     backup.write_text("edited")
-    await node.orders.rollback("head")
+    await node.desk.rollback("head")
     assert backup.read_text() == "edited"
 
 
 def test_two_nodes_without_a_snapshot_are_not_in_sync(node: Node) -> None:
     stands = [(None, None, None), (None, "a", False), ("a", None, False), ("a", "a", True)]
     for mine, theirs, in_sync in stands:
-        node.engine.see({PEER: theirs})
-        (peer,) = node.engine._peers.report(mine)
+        node.passes.see({PEER: theirs})
+        (peer,) = node.pulls.peers.report(mine)
         assert peer.in_sync is in_sync
-    node.engine.see({})
-    (peer,) = node.engine._peers.report(None)
+    node.passes.see({})
+    (peer,) = node.pulls.peers.report(None)
     assert peer.in_sync is None
 
 
@@ -481,12 +496,12 @@ class TestPast:
     @pytest.fixture
     async def lost(self, node: Node) -> str:
         """An earlier snapshot whose one file is not here, while a peer is linked."""
-        await node.engine._pass()
+        await node.make_pass()
         first = node.engine.head
         assert first is not None
         node.site.write_text("later")
-        await node.engine._pass()
-        node.engine.see({PEER: node.engine.head})
+        await node.make_pass()
+        node.passes.see({PEER: node.engine.head})
         (entry,) = node.history.get(first).tree.values()
         (node.history.directory / "objects" / entry.digest).unlink()
         return first
@@ -495,21 +510,21 @@ class TestPast:
         self, node: Node, lost: str
     ) -> None:
         node.transfer.has = b"old"
-        await node.engine._pulls.fill(node.engine._kept())
+        await node.fill()
         assert node.history.complete(lost) is not None
 
     async def test_a_peer_that_has_it_not_is_not_asked_at_once_again(
         self, node: Node, lost: str
     ) -> None:
         for _ in range(2):
-            await node.engine._pulls.fill(node.engine._kept())
+            await node.fill()
         assert node.transfer.asked == 1
         assert node.history.complete(lost) is None
 
     async def test_a_command_brings_it_first_or_is_refused(self, node: Node, lost: str) -> None:
         with pytest.raises(RefusedError, match="no linked node has them"):
-            await node.orders.rollback(lost)
+            await node.desk.rollback(lost)
         assert node.site.read_text() == "later"
         node.transfer.has = b"old"
-        await node.orders.rollback(lost)
+        await node.desk.rollback(lost)
         assert node.site.read_text() == "old"
