@@ -113,6 +113,10 @@ _ADVICE: Final = (
 """The first pattern that a complaint matches says what to do."""
 
 
+_MACHINE: Final = re.compile(r"\((?:5|12|23|24|28|122): ")
+"""Numbers of errno(3): a bad or full disk, no memory, no descriptor, no quota."""
+
+
 def emergency(line: str) -> str:
     """Return an `[emerg]` line without time and process; empty if it is none."""
     match = _PREFIX.match(line)
@@ -127,6 +131,11 @@ def first_emergency(lines: Iterable[str]) -> str:
 def advice(complaint: str) -> str:
     """Return what to change when nginx complains so; empty if there is nothing to add."""
     return next((text for pattern, text in _ADVICE if re.search(pattern, complaint)), "")
+
+
+def of_this_machine(complaint: str) -> bool:
+    """Tell whether nginx complains of this machine, which another configuration would not help."""
+    return _MACHINE.search(complaint) is not None
 
 
 def parse_stub_status(text: str) -> StubStatus:

@@ -17,12 +17,12 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from sidecar.core.cooldown import Cooldown
-from sidecar.core.nginx import Named, advice, named
+from sidecar.core.nginx import Named, advice, named, of_this_machine
 from sidecar.core.report import NginxReport, StubStatus
 from sidecar.core.settings import Settings
 from sidecar.core.snapshot import Tree
 from sidecar.core.sync import Hold
-from sidecar.errors import RefusedError
+from sidecar.errors import MachineError, RefusedError
 from sidecar.host import files
 from sidecar.host.broadcast import Broadcast
 from sidecar.host.paths import Paths
@@ -71,7 +71,7 @@ class Folders(Protocol):
         """Somebody tells of changes in them."""
 
     def had(self, path: Path) -> bool:
-        """Tell whether the newest snapshot has a path. Blocks."""
+        """Tell whether the newest snapshot has a path."""
 
     async def between[T](self, work: Callable[[Hold | None, Tree | None], Awaitable[T]]) -> T:
         """Do something while nobody changes them.
@@ -146,8 +146,14 @@ class Serving:
         return await self._load(tree, overlap=True)
 
     async def try_peers(self, tree: Tree | None) -> str:
-        """Load what was put in place; then it alone is served."""
-        return await self._load(tree)
+        """Load what was put in place; then it alone is served.
+
+        Raise MachineError where that fails for no reason that lies in it.
+        """
+        error = await self._load(tree)
+        if of_this_machine(error):
+            raise MachineError(f"cannot load the configuration: {error}", "look at this host")
+        return error
 
     async def ensure(self, tree: Tree | None) -> None:
         """Load what lies there if that is not what nginx has read, unless that was often of late.

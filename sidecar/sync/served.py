@@ -18,7 +18,8 @@ class Served(Protocol):
     async def try_peers(self, tree: Tree | None) -> str:
         """Serve what was just put in place: a peer's, or after a failure what was there before.
 
-        The tree is None where that is not known.
+        The tree is None where that is not known. Raise MachineError where the reason lies in this
+        machine.
         """
 
     async def ensure(self, tree: Tree | None) -> None:

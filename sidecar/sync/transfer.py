@@ -154,9 +154,7 @@ class Transfer:
         )
         names = "".join(f"{name}\n" for name in wanted).encode()
         async with self._locks[peer]:
-            with keeping():
-                destination.mkdir(mode=0o700, parents=True, exist_ok=True)
-            before = await asyncio.to_thread(_size, incoming)
+            before = await asyncio.to_thread(_prepare, incoming, destination)
             most = before + sum(sizes.values()) + max(sizes.values()) + _FILE * (len(sizes) + 2)
             try:
                 await self._run(peer, partial(_watched, peer, command, names, incoming, most))
@@ -251,6 +249,13 @@ async def _watched(
     finally:
         pull.cancel()
         await asyncio.gather(pull, return_exceptions=True)
+
+
+def _prepare(incoming: Path, destination: Path) -> int:
+    """Make the place for what comes; return the bytes that are there from an earlier pull."""
+    with keeping():
+        destination.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return _size(incoming)
 
 
 def _size(directory: Path) -> int:

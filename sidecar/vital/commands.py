@@ -53,7 +53,7 @@ class Commands:
 
     async def drain(self) -> str:
         """Start maintenance; return who serves now."""
-        self._node.set_draining(True)
+        await self._node.set_draining(True)
         if self._node.role is not Role.MASTER and not self._node.verdict.yielding:
             return "drained: this node serves only if no other can"
         taker = await self._wait_for_taker()
@@ -65,7 +65,7 @@ class Commands:
         """End maintenance."""
         if not self._node.draining:
             raise RefusedError("cannot resume: this node is not drained")
-        self._node.set_draining(False)
+        await self._node.set_draining(False)
         return "resumed: this node is ready to serve"
 
     def _must_be_master(self) -> None:

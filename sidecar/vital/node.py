@@ -85,26 +85,18 @@ class Node:
         self.handing_over = False
         """True while `ha failover` moves the VIP."""
         self.draining = self._drain_flag.exists()
+        self._draining_turn = asyncio.Lock()
 
     @property
     def role(self) -> Role:
         """What this node is to everybody else."""
         return self._vrrp.role
 
-    def set_draining(self, draining: bool) -> None:
+    async def set_draining(self, draining: bool) -> None:
         """Start or end a drain; it survives a new container. Raise SidecarError if it could not."""
-        try:
-            if draining:
-                files.write(self._drain_flag, "", durable=True)
-            else:
-                files.remove(self._drain_flag, durable=True)
-        except OSError as error:
-            raise SidecarError(
-                f"cannot {'drain' if draining else 'resume'}: "
-                f"{self._drain_flag}: {error.strerror or error}",
-                "the flag is on the volume of /var/lib/ha, which must be writable",
-            ) from error
-        self.draining = draining
+        async with self._draining_turn:
+            await asyncio.to_thread(self._remember_draining, draining)
+            self.draining = draining
         self.decide()
 
     async def run(self) -> None:
@@ -207,6 +199,19 @@ class Node:
         )
         settling = time.monotonic() - self._vrrp.since < SETTLED_AFTER
         return replace(report, problems=find(report, settling=settling, remapped=self._remapped))
+
+    def _remember_draining(self, draining: bool) -> None:
+        try:
+            if draining:
+                files.write(self._drain_flag, "", durable=True)
+            else:
+                files.remove(self._drain_flag, durable=True)
+        except OSError as error:
+            raise SidecarError(
+                f"cannot {'drain' if draining else 'resume'}: "
+                f"{self._drain_flag}: {error.strerror or error}",
+                "the flag is on the volume of /var/lib/ha, which must be writable",
+            ) from error
 
     def _hard(self) -> tuple[str, ...]:
         failing = dict.fromkeys(self._health.failing(hard=True))

@@ -8,6 +8,7 @@ from sidecar.core.nginx import (
     first_emergency,
     includes,
     named,
+    of_this_machine,
     parse_stub_status,
     problems,
 )
@@ -84,6 +85,21 @@ def test_each_module_that_is_missing_gets_a_whole_line_in_the_order_of_loading()
         "add at the top: `load_module modules/ndk_http_module.so;`"
         " and `load_module modules/ngx_http_set_misc_module.so;`"
     )
+
+
+@pytest.mark.parametrize(
+    ("complaint", "machine"),
+    [
+        ('[emerg] mkdir() "/var/lib/nginx/x" failed (28: No space left on device)', True),
+        ('[emerg] open() "/etc/nginx/x.conf" failed (5: Input/output error)', True),
+        ('[emerg] open() "/etc/nginx/x.conf" failed (2: No such file or directory)', False),
+        (f"[emerg] {UNKNOWN}", False),
+    ],
+)
+def test_what_is_wrong_with_the_machine_is_no_fault_of_the_configuration(
+    complaint: str, machine: bool
+) -> None:
+    assert of_this_machine(complaint) == machine
 
 
 def test_the_counters_are_read() -> None:

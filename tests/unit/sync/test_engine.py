@@ -10,11 +10,12 @@ from pathlib import Path
 
 import pytest
 
+from sidecar.core.backoff import Retry
 from sidecar.core.guard import Rules
 from sidecar.core.settings import Address
 from sidecar.core.snapshot import Snapshot, Tree, encode, identify
 from sidecar.core.sync import SyncReport
-from sidecar.errors import RefusedError, SidecarError
+from sidecar.errors import MachineError, RefusedError, SidecarError
 from sidecar.host.worker import Worker
 from sidecar.sync import passes
 from sidecar.sync.apply import Apply
@@ -203,6 +204,29 @@ async def test_a_failed_apply_is_told_and_not_tried_again_at_once(node: Node) ->
     node.served.failure = None
     assert await node.make_passes() == pytest.approx(RETRY.first, abs=1)
     assert node.site.read_text() == "old"
+
+
+async def test_a_failure_of_this_machine_is_no_refusal_and_is_tried_again_at_a_pace(
+    node: Node,
+) -> None:
+    name = await node.hear_of_an_edit()
+    node.served.failure = MachineError("cannot load it: no space left", "make room")
+    for times in (1, 2):
+        pause = await node.make_passes()
+        assert pause == pytest.approx(RETRY.delay(times), abs=1)
+        assert node.report().rejected == {}
+        (hold,) = node.report().holds
+        assert (hold.reason, hold.hint) == ("failed", "make room")
+        assert node.site.read_text() == "old"
+        await node.make_passes()
+        assert node.report().holds == (hold,)
+        follower = node.engine._follower
+        due = replace(follower._failures[name], retry=Retry(failures=times))
+        follower._failures = {name: due}
+    node.served.failure = None
+    await node.passes.once()
+    assert node.head == name
+    assert node.report().holds == ()
 
 
 async def test_what_was_refused_and_is_nobodys_head_any_more_wakes_nobody(node: Node) -> None:
