@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from sidecar.core.change import ChangeKind, changes
-from sidecar.core.snapshot import Kind, Tree, fingerprint
+from sidecar.core.manifest import fingerprint
+from sidecar.core.snapshot import Kind, Tree
 from sidecar.core.sync import Hold
 
 MOST_DELETED: Final = 10

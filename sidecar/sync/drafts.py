@@ -15,7 +15,8 @@ from dataclasses import dataclass, field, replace
 from sidecar.core.backoff import Backoff, Retry
 from sidecar.core.change import different, printable
 from sidecar.core.guard import Rules, guard, is_stock
-from sidecar.core.snapshot import Tree, fingerprint
+from sidecar.core.manifest import fingerprint
+from sidecar.core.snapshot import Tree
 from sidecar.core.sync import Hold
 from sidecar.errors import SidecarError
 from sidecar.sync.decisions import Decisions

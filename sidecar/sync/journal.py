@@ -24,8 +24,9 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Final
 
+from sidecar.core.manifest import MAX_TEXT
 from sidecar.core.plain import from_plain, to_plain
-from sidecar.core.snapshot import MAX_TEXT, Entry
+from sidecar.core.snapshot import Entry
 from sidecar.errors import SidecarError
 from sidecar.host import files
 

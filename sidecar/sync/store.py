@@ -25,13 +25,8 @@ from pathlib import Path
 from typing import BinaryIO, Final
 
 from sidecar.core.graph import Graph
-from sidecar.core.retention import graph_of, newest_first
-from sidecar.core.snapshot import (
+from sidecar.core.manifest import (
     MAX_TEXT,
-    Header,
-    Kind,
-    Snapshot,
-    Tree,
     check,
     decode,
     decode_header,
@@ -39,11 +34,13 @@ from sidecar.core.snapshot import (
     fingerprint,
     has_tree,
     identify,
-    is_id,
     without_tree,
 )
+from sidecar.core.retention import graph_of, newest_first
+from sidecar.core.snapshot import Header, Kind, Snapshot, Tree, is_id
 from sidecar.errors import RefusedError, SidecarError
 from sidecar.host import files
+from sidecar.sync.marks import check_version, read_head, write_head
 from sidecar.sync.objects import (
     DAMAGE,
     MODE,
@@ -55,9 +52,6 @@ from sidecar.sync.objects import (
     set_aside,
 )
 
-FORMAT: Final = 1
-"""Version of the directory; a newer one is refused."""
-
 MAX_SNAPSHOTS: Final = 10_000
 """Headers of older ones are dropped; a node that was away for longer is held, not overwritten."""
 
@@ -67,13 +61,6 @@ GRACE: Final = 3600.0
 log = logging.getLogger("history")
 
 _DIGEST: Final = re.compile(rb'"digest":"([0-9a-f]{64})"')
-
-_LONGEST_WORD: Final = 256
-"""Bytes of `head` and of `version` that are read."""
-
-
-class LostHeadError(SidecarError):
-    """Which snapshot is live here cannot be read."""
 
 
 class History:
@@ -92,7 +79,7 @@ class History:
             for place in (directory, directory / "objects", self._snapshots):
                 files.make_directory(place)
             _clean_incoming(directory / "incoming")
-            _check_version(directory)
+            check_version(directory)
 
     # Contents
 
@@ -205,28 +192,11 @@ class History:
 
         Raise LostHeadError where what says so is damaged.
         """
-        path = self.directory / "head"
-        try:
-            name = files.read(path, _LONGEST_WORD).decode("ascii", "replace").strip()
-        except FileNotFoundError:
-            return None
-        except OSError as error:
-            with reading():
-                if error.errno not in DAMAGE:
-                    raise
-            raise _lost_head(path, error.strerror or str(error)) from error
-        if not is_id(name):
-            raise _lost_head(path, "it holds no id of a snapshot")
-        return name
+        return read_head(self.directory)
 
     def set_head(self, snapshot: str | None) -> None:
         """Remember, durably, which snapshot is live here."""
-        path = self.directory / "head"
-        with keeping():
-            if snapshot is None:
-                files.remove(path, durable=True)
-            else:
-                files.write(path, f"{snapshot}\n", mode=MODE, durable=True)
+        write_head(self.directory, snapshot)
 
     def replace_head(self, snapshot: str | None) -> None:
         """Set a head aside that cannot be read, and remember another one."""
@@ -400,29 +370,3 @@ def _clean_incoming(incoming: Path) -> None:
     for place in (incoming, *incoming.glob("*"), *incoming.glob("*/*")):
         if os.path.lexists(place) and (place.is_symlink() or not place.is_dir()):
             place.unlink()
-
-
-def _check_version(directory: Path) -> None:
-    path = directory / "version"
-    try:
-        text = files.read(path, _LONGEST_WORD).strip()
-    except FileNotFoundError:
-        text = b""
-    except OSError as error:
-        set_aside(path, error.strerror or str(error))
-        text = b""
-    if not re.fullmatch(rb"[1-9][0-9]*", text):  # new, or damaged: manifests have a version too
-        files.write(path, f"{FORMAT}\n", mode=MODE, durable=True)
-    elif int(text) != FORMAT:
-        raise SidecarError(
-            f"cannot use the history in {directory}: its version is not {FORMAT}",
-            "start the image that made it, or move it away: this node then asks its peers",
-        )
-
-
-def _lost_head(path: Path, cause: str) -> LostHeadError:
-    return LostHeadError(
-        f"cannot read the history: {path}: {cause}",
-        "it is found again from the folders; or remove that file: this node then takes "
-        "the configuration of its peers",
-    )

@@ -17,8 +17,9 @@ from typing import Final
 
 from tenacity import AsyncRetrying, retry_if_exception, stop_after_attempt, wait_exponential_jitter
 
+from sidecar.core.manifest import MAX_TEXT
 from sidecar.core.settings import Address, Identity
-from sidecar.core.snapshot import MAX_BYTES, MAX_PATHS, MAX_TEXT, is_id
+from sidecar.core.snapshot import MAX_BYTES, MAX_PATHS, is_id
 from sidecar.errors import ProgramError, SidecarError
 from sidecar.host.paths import Paths
 from sidecar.host.process import Completed, run

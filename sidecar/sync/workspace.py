@@ -9,17 +9,19 @@ from pathlib import Path
 
 from sidecar.core.change import Change, changes, summarise
 from sidecar.core.exclude import excluder, leave_alone, left_out
+from sidecar.core.manifest import fingerprint
 from sidecar.core.retention import newest_first
-from sidecar.core.snapshot import Snapshot, Tree, fingerprint
+from sidecar.core.snapshot import Snapshot, Tree
 from sidecar.errors import SidecarError
 from sidecar.host import files
 from sidecar.sync.apply import Apply, Moved
 from sidecar.sync.journal import JournalFile
+from sidecar.sync.marks import LostHeadError
 from sidecar.sync.objects import keeping
 from sidecar.sync.recover import forget, recover
 from sidecar.sync.refusal import Refusal
 from sidecar.sync.scan import Known, scan
-from sidecar.sync.store import History, LostHeadError
+from sidecar.sync.store import History
 
 log = logging.getLogger("sync")
 

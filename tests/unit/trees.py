@@ -3,7 +3,8 @@
 import hashlib
 from collections.abc import Mapping
 
-from sidecar.core.snapshot import Entry, Kind, Snapshot, encode, identify
+from sidecar.core.manifest import encode, identify
+from sidecar.core.snapshot import Entry, Kind, Snapshot
 
 ROOT = "/etc/nginx"
 

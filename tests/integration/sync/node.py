@@ -9,7 +9,8 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from sidecar.core.snapshot import Entry, Kind, Snapshot, encode, identify
+from sidecar.core.manifest import encode, identify
+from sidecar.core.snapshot import Entry, Kind, Snapshot
 from sidecar.host.supervise import Supervisor
 from sidecar.programs import rsync, ssh
 from sidecar.programs.ssh_keys import keys

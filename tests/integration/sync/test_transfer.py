@@ -14,7 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from sidecar.core.snapshot import MAX_BYTES, MAX_PATHS, MAX_TEXT
+from sidecar.core.manifest import MAX_TEXT
+from sidecar.core.snapshot import MAX_BYTES, MAX_PATHS
 from sidecar.programs import rsync, ssh
 from sidecar.programs.rsync import Module, Outcome, Source
 from sidecar.programs.ssh_keys import keys

@@ -14,7 +14,8 @@ from sidecar.core.change import (
     printable,
     summarise,
 )
-from sidecar.core.snapshot import Entry, check
+from sidecar.core.manifest import check
+from sidecar.core.snapshot import Entry
 from tests.unit.trees import ROOT, directory, file, link, snapshot, tree
 
 type Entries = dict[str, Entry | str]

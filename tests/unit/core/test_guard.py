@@ -3,7 +3,8 @@
 import pytest
 
 from sidecar.core.guard import Rules, guard, is_stock
-from sidecar.core.snapshot import Entry, fingerprint
+from sidecar.core.manifest import fingerprint
+from sidecar.core.snapshot import Entry
 from tests.unit.trees import ROOT, digest, directory, link, tree
 
 RULES = Rules(

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from sidecar.core.change import changes
 from sidecar.core.graph import Graph, Relation
 from sidecar.core.guard import Rules, guard, is_stock
+from sidecar.core.manifest import check, encode, identify
 from sidecar.core.reconcile import Facts, FastForward, Fetch, Join, Plan, Step, join, reconcile
-from sidecar.core.snapshot import Entry, Snapshot, check, encode, identify
+from sidecar.core.snapshot import Entry, Snapshot
 from tests.unit.trees import ROOT, digest, directory, file, id_of, link, snapshot, tree
 
 RULES = Rules(roots=(ROOT,), stock=frozenset({digest("stock"), digest("old stock")}))

@@ -11,15 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sidecar.core import snapshot as module
-from sidecar.core.snapshot import (
-    MAX_BYTES,
+from sidecar.core import manifest as module
+from sidecar.core.manifest import (
     MAX_HEADER,
-    MAX_PATHS,
     MAX_TEXT,
-    Entry,
-    Kind,
-    Snapshot,
     check,
     decode,
     decode_header,
@@ -27,9 +22,9 @@ from sidecar.core.snapshot import (
     fingerprint,
     has_tree,
     identify,
-    is_id,
     without_tree,
 )
+from sidecar.core.snapshot import MAX_BYTES, MAX_PATHS, Entry, Kind, Snapshot, is_id
 from tests.unit.trees import ROOT, directory, file, link, snapshot, tree
 
 FULL = Snapshot(

@@ -12,8 +12,9 @@ import pytest
 
 from sidecar.core.backoff import Retry
 from sidecar.core.guard import Rules
+from sidecar.core.manifest import encode, identify
 from sidecar.core.settings import Address
-from sidecar.core.snapshot import Snapshot, Tree, encode, identify
+from sidecar.core.snapshot import Snapshot, Tree
 from sidecar.core.sync import SyncReport
 from sidecar.errors import MachineError, RefusedError, SidecarError
 from sidecar.host.worker import Worker

@@ -11,11 +11,13 @@ from pathlib import Path
 import pytest
 
 from sidecar.core.graph import Relation
-from sidecar.core.snapshot import Entry, Kind, Snapshot, encode, identify, without_tree
+from sidecar.core.manifest import encode, identify, without_tree
+from sidecar.core.snapshot import Entry, Kind, Snapshot
 from sidecar.errors import SidecarError
 from sidecar.sync import objects, store
+from sidecar.sync.marks import LostHeadError
 from sidecar.sync.objects import keeping
-from sidecar.sync.store import History, LostHeadError
+from sidecar.sync.store import History
 from tests.unit.trees import digest, directory, id_of, link, snapshot
 
 HOUR_AGO = -1.0
