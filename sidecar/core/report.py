@@ -201,6 +201,9 @@ class LoopReport:
     """Number of turns that took at most so many seconds, by that bound as text; `+Inf`: all."""
     seconds: float = 0.0
     """Sum of what they took."""
+    long: int = 0
+    """Number of those that kept everything waiting for more than 0.1 s, the waiting for a
+    processor not counted."""
     longest: float = 0.0
     """Seconds of the longest one, without its waiting for a processor."""
     where: str = ""

@@ -1,8 +1,10 @@
 """One world per process of pytest; a cluster is kept as long as the next test wants the same."""
 
 import os
+import subprocess
 import zlib
 from collections.abc import Callable, Generator, Iterator
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -24,6 +26,9 @@ class Stage:
         self.world = world
         self.plan: Plan | None = None
         self.cluster: Cluster | None = None
+        self.blocked: list[str] = []
+        """What nodes say of turns of their event loops that took too long."""
+        self._known: dict[tuple[str, float], int] = {}
 
     def start(self, plan: Plan) -> Cluster:
         """Return a new cluster that has been told to start, and may not be ready yet."""
@@ -45,8 +50,20 @@ class Stage:
         cluster.wait_well(within=30)
         return cluster
 
+    def look_at_loops(self) -> None:
+        """Ask the nodes that are up for what kept their event loops waiting since the last look."""
+        for node in self.cluster.nodes if self.cluster else ():
+            with suppress(AssertionError, OSError, ValueError, subprocess.TimeoutExpired):
+                report = node.status()
+                life, loop = (node.name, report["started"]), report["loop"]
+                if loop["long"] > self._known.get(life, 0):
+                    self._known[life] = loop["long"]
+                    longest = f"longest {loop['longest']:.3f} s: {loop['where']}"
+                    self.blocked.append(f"{node.host.name}: {loop['long']} turns, {longest}")
+
     def clear(self) -> None:
         """Remove the cluster that is up."""
+        self.look_at_loops()
         self.world.clear()
         self.plan = self.cluster = None
 
@@ -108,6 +125,16 @@ def world(stage: Stage) -> World:
 def client(world: World) -> Client:
     """Who uses the virtual address."""
     return world.client
+
+
+@pytest.fixture(autouse=True)
+def unblocked(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Nothing keeps a node's event loop waiting, except where a test stops Python on purpose."""
+    yield
+    STAGE.look_at_loops()
+    blocked, STAGE.blocked = STAGE.blocked, []
+    if request.node.get_closest_marker("stops_python") is None:
+        assert not blocked
 
 
 @pytest.fixture

@@ -88,6 +88,7 @@ def test_the_peer_serves_when_the_master_is_killed_as_soon_as_it_holds_the_vip(
 
 
 @pytest.mark.parametrize("index", [0, 1])
+@pytest.mark.stops_python
 def test_a_frozen_master_loses_the_vip_and_does_not_take_it_back(
     pair: Cluster, client: Client, index: int
 ) -> None:
@@ -202,6 +203,7 @@ def test_a_failover_is_refused_when_no_peer_could_take_over(pair: Cluster) -> No
     assert pair.holders() == [master]
 
 
+@pytest.mark.stops_python
 def test_the_vip_returns_to_a_preferred_first_node(start: Start) -> None:
     pair = start(Plan(environment={"HA_PREFER": "first"}))
     pair.wait_well(within=30)

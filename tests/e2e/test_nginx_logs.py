@@ -1,5 +1,7 @@
 """No log of nginx holds it up, and each is in the container's."""
 
+import pytest
+
 from tests.cluster.node import Plan
 from tests.cluster.wait import until
 from tests.e2e import sites
@@ -32,6 +34,7 @@ PLAN = Plan(environment={"HA_SYNC_SOAK": "0s"}, files={"nginx.conf": EVERYWHERE}
 REQUESTS = 20_000
 
 
+@pytest.mark.stops_python
 def test_a_stopped_python_holds_no_request_up_wherever_nginx_logs(have: Have) -> None:
     pair = have(PLAN)
     node = pair.master

@@ -63,6 +63,7 @@ def test_the_vip_leaves_the_nic_when_python_is_killed_and_the_container_restarts
     assert master.role() == "BACKUP"
 
 
+@pytest.mark.stops_python
 def test_a_hung_python_keeps_serving_until_nginx_dies_too(pair: Cluster, client: Client) -> None:
     master, backup = pair.master, pair.backup
     with client.load(pair.vip) as load, master.host.watch() as nic:

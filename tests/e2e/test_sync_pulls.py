@@ -94,6 +94,7 @@ def test_a_pull_that_was_cut_goes_on_where_it_was_and_nothing_is_half_applied(
     assert received(taker.host) - begun < 1.3 * FILES * SIZE
 
 
+@pytest.mark.stops_python
 def test_a_peer_that_freezes_in_the_middle_of_a_pull_is_waited_for(without_bulk: Cluster) -> None:
     maker, taker = without_bulk.backup, without_bulk.master
     with pulling(maker, taker) as before:

@@ -140,7 +140,7 @@ FULL = Report(
     ),
     role_changes={"MASTER": 2, "BACKUP": 1},
     part_failures={"hooks": 1},
-    loop=LoopReport(turns={"0.1": 40, "+Inf": 41}, seconds=0.5, longest=0.2, where="look"),
+    loop=LoopReport(turns={"0.1": 40, "+Inf": 41}, seconds=0.5, long=1, longest=0.2, where="look"),
     problems=(
         Problem(
             code="check-failed",

@@ -3,6 +3,8 @@ import signal
 import time
 from collections.abc import Awaitable, Callable
 
+import pytest
+
 from sidecar.core.report import LoopReport
 from sidecar.host.loop import Turns, measured
 
@@ -29,7 +31,7 @@ async def wait() -> None:
 
 def test_a_turn_that_blocks_is_measured_and_its_place_is_known() -> None:
     report = run(block)
-    assert report.longest > 0.1
+    assert (report.long, report.longest > 0.1) == (1, True)
     assert report.where.startswith("block (")
     assert report.turns["+Inf"] - report.turns["0.1"] == 1
 
@@ -37,8 +39,27 @@ def test_a_turn_that_blocks_is_measured_and_its_place_is_known() -> None:
 def test_waiting_blocks_nothing() -> None:
     report = run(wait)
     assert report.longest < 0.1
-    assert report.where == ""
+    assert (report.long, report.where) == (0, "")
     assert 0 < report.seconds < 0.2
+
+
+@pytest.mark.parametrize(
+    ("where", "long"),
+    [
+        ("_execute_child (/usr/lib/python3.13/subprocess.py:1902) < run (/x:1)", 0),
+        (
+            "wait (/x/threading.py:359) < start (/x/threading.py:981) < run (/x:1)",
+            0,
+        ),
+        ("start (/x/service.py:1) < run (/x:1)", 1),
+        ("", 1),
+    ],
+)
+def test_waiting_for_a_new_process_or_thread_is_no_fault_of_ours(where: str, long: int) -> None:
+    turns = Turns()
+    turns.count(0.3, 0.3, where)
+    report = turns.report()
+    assert (report.long, report.turns["0.25"]) == (long, 0)
 
 
 def test_no_alarm_outlives_the_loop() -> None:
