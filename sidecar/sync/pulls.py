@@ -8,7 +8,7 @@ from ipaddress import ip_address
 from typing import Final
 
 from sidecar.core.backoff import Backoff
-from sidecar.core.snapshot import Kind, Snapshot
+from sidecar.core.snapshot import Kind
 from sidecar.errors import RefusedError, SidecarError
 from sidecar.sync.lookup import lookup
 from sidecar.sync.peers import Peers
@@ -23,12 +23,9 @@ log = logging.getLogger("sync")
 
 async def pull(transfer: Transfer, history: History, node: str, name: str) -> None:
     """Bring a snapshot with its objects from a peer; raise SidecarError if it is not whole then."""
-    peer = ip_address(node)
-    snapshot = await _manifest(transfer, history, node, name)
-    sizes = {one.digest: one.size for one in snapshot.tree.values() if one.kind is Kind.FILE}
-    missing = await asyncio.to_thread(history.missing, snapshot)
-    await transfer.fetch_objects(peer, {digest: sizes[digest] for digest in missing})
-    if await asyncio.to_thread(history.missing, snapshot):
+    lacking = await _manifest(transfer, history, node, name)
+    await transfer.fetch_objects(ip_address(node), lacking)
+    if await asyncio.to_thread(_lacking, history, name):
         raise SidecarError(f"cannot use snapshot {name[:12]} of {node}: it is not whole")
 
 
@@ -40,12 +37,22 @@ async def pull_head(transfer: Transfer, history: History, node: str, name: str) 
     await pull(transfer, history, node, name)
 
 
-async def _manifest(transfer: Transfer, history: History, node: str, name: str) -> Snapshot:
+async def _manifest(
+    transfer: Transfer, history: History, node: str, name: str
+) -> Mapping[str, int]:
+    """Bring a manifest if need be; return what of its objects is not here, with the bytes."""
     try:
-        return await asyncio.to_thread(history.get, name)
+        return await asyncio.to_thread(_lacking, history, name)
     except SidecarError:  # it is not here, or only its header is
         await transfer.fetch_manifests(ip_address(node), {name})
-    return await asyncio.to_thread(history.get, name)
+    return await asyncio.to_thread(_lacking, history, name)
+
+
+def _lacking(history: History, name: str) -> Mapping[str, int]:
+    snapshot = history.get(name)
+    missing = history.missing(snapshot)
+    sizes = {one.digest: one.size for one in snapshot.tree.values() if one.kind is Kind.FILE}
+    return {digest: sizes[digest] for digest in missing}
 
 
 class Pulls:
