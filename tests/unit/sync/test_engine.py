@@ -44,6 +44,8 @@ class Served:
         self.tried = 0
         self.ensured: list[Tree | None] = []
         self.rest = 0.0
+        self.asked, self.answering = asyncio.Event(), asyncio.Event()
+        self.answering.set()
 
     async def try_own(self, _tree: Tree) -> str:
         self.tried += 1
@@ -51,6 +53,8 @@ class Served:
 
     async def try_peers(self, _tree: Tree | None) -> str:
         self.tried += 1
+        self.asked.set()
+        await self.answering.wait()
         if self.failure:
             raise self.failure
         return ""
@@ -377,6 +381,37 @@ async def test_a_pull_that_takes_its_time_holds_no_edit_and_no_command(node: Nod
     await node.make_passes()
     (hold,) = node.report().holds
     assert hold.reason == "diverged"
+
+
+async def test_a_stop_amid_a_take_over_leaves_the_folders_as_they_were(node: Node) -> None:
+    await node.hear_of_an_edit()
+    before = node.head
+    node.served.answering.clear()
+    passes = asyncio.create_task(node.make_passes())
+    await node.served.asked.wait()
+    assert node.site.read_text() == "new"
+    passes.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await passes
+    assert node.site.read_text() == "old"
+    assert node.history.head() == before
+    assert not node.workspace.recover()
+    node.served.answering.set()
+    await node.passes.once()
+    assert node.site.read_text() == "new"
+
+
+async def test_a_start_of_nginx_waits_for_no_pass_unless_files_are_gone(node: Node) -> None:
+    await node.hear_of_an_edit()
+    node.served.answering.clear()
+    passes = asyncio.create_task(node.make_passes())
+    await node.served.asked.wait()
+    assert not await node.passes.put_back("")
+    node.served.answering.set()
+    await passes
+    node.site.unlink()
+    assert await node.passes.put_back("")
+    assert node.site.read_text() == "new"
 
 
 async def test_one_peers_bug_counts_against_that_peer_alone(node: Node) -> None:
