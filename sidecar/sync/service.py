@@ -107,13 +107,10 @@ class Sync:
 
         What lay there is kept. Return whether anything was put back.
         """
+        # Nothing of ours keeps nginx from starting.
         try:
             return self._passes is not None and await self._passes.put_back(error)
-        except (
-            BusyError,
-            SidecarError,
-            OSError,
-        ) as failure:  # nothing of ours keeps nginx from starting
+        except (BusyError, SidecarError, OSError) as failure:
             log.error("cannot put the last good state back: %s", failure)  # noqa: TRY400
             return False
 
