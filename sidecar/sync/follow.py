@@ -88,7 +88,8 @@ class Follower:
 
     def plan(self, look: Look) -> Plan:
         """Return what is next, and what waits for a person."""
-        peers, coming = self._ports.peers, self._ports.coming
+        coming = self._ports.coming  # first: a pull that ends in between is not begun again
+        peers = self._ports.peers
         graph = self._workspace.history.graph()
         past = graph.ancestors(look.head) if look.head else frozenset[str]()
         complete = {
