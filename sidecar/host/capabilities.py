@@ -50,12 +50,17 @@ def missing(status: Path = Path("/proc/self/status")) -> Collection[str]:
     return list(NEEDED)
 
 
-def remapped(uid_map: Path = Path("/proc/self/uid_map"), image: Path = Path("/usr")) -> bool:
-    """Tell whether Docker maps users (userns-remap): root of this container, or of the image.
+def users_are_mapped(uid_map: str, owner: int) -> bool:
+    """Tell whether Docker maps users (userns-remap), by /proc/self/uid_map and the image's owner.
 
     The latter is what `userns_mode: host` leaves of it.
     """
-    return uid_map.read_text().split() != _ALL_USERS or image.stat().st_uid != 0
+    return uid_map.split() != _ALL_USERS or owner != 0
+
+
+def remapped() -> bool:
+    """Tell whether Docker maps the users of this container, or of its image."""
+    return users_are_mapped(Path("/proc/self/uid_map").read_text(), Path("/usr").stat().st_uid)
 
 
 def may_run_in_real_time() -> bool:
