@@ -58,7 +58,7 @@ def _nginx(settings: Settings, paths: Paths) -> Iterator[tuple[Severity, str]]:
         for listen, holder in taken(listens(dump)):
             whose = f"{holder} of this container" if holder else "another program on this host"
             hint = f"on the host, `ss -{'u' if listen.udp else 't'}lnp` names it"
-            yield Severity.ERROR, f"{whose} uses {listen}, so nginx cannot\n    {hint}"
+            yield Severity.ERROR, f"{whose} uses {listen}, which nginx needs\n    {hint}"
 
 
 def _answers(port: int) -> bool:

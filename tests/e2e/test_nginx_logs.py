@@ -66,6 +66,6 @@ def test_a_port_of_another_program_is_named_at_once(have: Have) -> None:
         sites.wait_reason(node, "bind() to 0.0.0.0:80", "ss -tulnp")
         checked = node.ha("check", check=False)
         assert checked.returncode == 78
-        assert "another program on this host has 0.0.0.0:80" in checked.stdout
+        assert "another program on this host uses 0.0.0.0:80" in checked.stdout
     node.wait_ready(within=40)
     assert "0 errors" in node.ha("check").stdout
