@@ -47,7 +47,7 @@ class Pair:
             self.run(machine, guide.start)
 
     def add_site(self, guide: QuickStart) -> None:
-        """Do step 5, and wait until both nodes serve it."""
+        """Do step 5, and wait until both nodes serve it, and no earlier worker of nginx does."""
         self.run(self.a, guide.site)
         ask = f"curl --silent --fail --max-time 2 --header 'Host: {SITE}' http://127.0.0.1/"
         for machine in self.both:
@@ -57,6 +57,12 @@ class Pair:
                 lambda answer: machine.address in answer,  # noqa: B023 # called at once
                 within=20,
             )
+        until(
+            "both have it as their snapshot",
+            lambda: {self.status(machine)["sync"]["head"] for machine in self.both},
+            lambda heads: len(heads) == 1 and None not in heads,
+            within=20,
+        )
 
     def run(self, machine: Machine, script: str, *, within: float = 60) -> str:
         """Run lines of a shell in the directory of the compose file."""
