@@ -111,7 +111,7 @@ def _add_parameters(parser: argparse.ArgumentParser, parameters: Sequence[Parame
 
 def _report_bug(command: Command, error: Exception) -> None:
     """Tell about an error that nobody foresaw: in a line, in full with LOG_LEVEL=debug."""
-    import traceback  # noqa: PLC0415 - never needed
+    import traceback  # noqa: PLC0415 - for bugs only
 
     from sidecar.settings.early import wants_debug  # noqa: PLC0415 - as above
 

@@ -84,7 +84,7 @@ def build(
             changes,
             folders=lambda: sync,
             well=lambda: _wrong_with(nginx, health),
-            alone=lambda: not any(peer.eligible for peer in mesh.linked()),
+            alone=lambda: not any(peer.eligible for peer in node.linked()),
         )
     health = _health(settings, network, nginx, changes)
     sync = Sync(

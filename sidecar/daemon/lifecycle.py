@@ -6,7 +6,6 @@ ends the container. All else (links, HTTP, hooks, sync) runs as parts that may c
 
 import asyncio
 import logging
-import time
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import AsyncExitStack
 from typing import Any, Final
@@ -76,25 +75,20 @@ class Lifecycle:
 
     async def _wait_until_ready(self) -> None:
         """Wait for nginx's first verdict, the links, the more preferred nodes; never for long."""
-        node = self._all
-        await self._wait_for(lambda: node.health.settled, READY_WITHIN)
-        await self._wait_for(node.mesh.complete, LINKED_WITHIN)
+        node, wait_for = self._all, self._all.changes.wait_for
+        await wait_for(lambda: node.health.settled, within=READY_WITHIN)
+        await wait_for(node.mesh.complete, within=LINKED_WITHIN)
         node.sync.see(node.mesh.peers())
         await node.sync.wait_settled(SYNCED_WITHIN)
         preferred = {str(address) for address in node.settings.nodes[: node.identity.index]}
-        await self._wait_for(
+        await wait_for(
             lambda: (
                 not any(
-                    peer.node in preferred and peer.role is Role.INIT for peer in node.mesh.linked()
+                    peer.node in preferred and peer.role is Role.INIT for peer in node.node.linked()
                 )
             ),
-            LINKED_WITHIN,
+            within=LINKED_WITHIN,
         )
-
-    async def _wait_for(self, condition: Callable[[], bool], within: float) -> None:
-        deadline = time.monotonic() + within
-        while not condition() and (left := deadline - time.monotonic()) > 0:
-            await self._all.changes.wait_after(self._all.changes.version, within=left)
 
     async def _stop(self) -> None:
         """Stop in the order that keeps requests: VIP away, then nginx, then the rest."""

@@ -1,6 +1,8 @@
 """How one part of the node learns that another may be different now."""
 
 import asyncio
+import time
+from collections.abc import Callable
 from contextlib import suppress
 
 
@@ -27,3 +29,13 @@ class Broadcast:
                 async with asyncio.timeout(within):
                     await self._announced.wait()
         return self.version
+
+    async def wait_for[T](self, probe: Callable[[], T], *, within: float) -> T:
+        """Look at once and after each change until `probe` finds something, for some seconds.
+
+        Return what it found last.
+        """
+        deadline = time.monotonic() + within
+        while not (found := probe()) and (left := deadline - time.monotonic()) > 0:
+            await self.wait_after(self.version, within=left)
+        return found

@@ -71,10 +71,6 @@ class Mesh:
         """Tell whether all peers are linked."""
         return all(peer.linked for peer in self._peers)
 
-    def linked(self) -> list[NodeState]:
-        """Return the latest states of the peers whose link is alive."""
-        return [peer.state for peer in self.peers() if peer.linked and peer.state is not None]
-
     async def run(self) -> None:
         """Keep the links until this is cancelled; one that fails is logged and tried again."""
         self._paths.link_sockets.mkdir(parents=True, exist_ok=True)

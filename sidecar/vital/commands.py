@@ -1,6 +1,5 @@
 """What a person may ask of a running node: failover, drain, resume."""
 
-import time
 from typing import Final
 
 from sidecar.core.election import burden
@@ -78,11 +77,9 @@ class Commands:
         )
 
     async def _wait_for_taker(self) -> NodeState | None:
-        deadline = time.monotonic() + HANDOVER
-        while (left := deadline - time.monotonic()) > 0:
-            version = self._node.changes.version
-            for peer in self._node.linked():
-                if peer.role is Role.MASTER and self._node.role is not Role.MASTER:
-                    return peer
-            await self._node.changes.wait_after(version, within=left)
-        return None
+        return await self._node.changes.wait_for(self._taker, within=HANDOVER)
+
+    def _taker(self) -> NodeState | None:
+        if self._node.role is Role.MASTER:
+            return None
+        return next((peer for peer in self._node.linked() if peer.role is Role.MASTER), None)
