@@ -95,7 +95,17 @@ RUN python3 -m compileall -q --invalidation-mode unchecked-hash /opt/kiss-ha/sid
     && mv /usr/lib/kiss-ha/nginx /usr/local/sbin/
 
 
+FROM native AS clock
+COPY tests/cluster/clock.c /
+RUN gcc -O2 -Wall -Wextra -Werror -shared -fPIC -s -o /clock.so /clock.c
+
+
 FROM build AS test
+# In a layer of its own: a browser, and what it writes with, for the tests of the status page.
+# hadolint ignore=DL3008 # as above
+RUN apt-get update \
+    && apt-get install --yes --no-install-recommends chromium-headless-shell fonts-dejavu-mono fonts-inter \
+    && apt-get clean && rm -rf /var/lib/apt/lists/*
 # hadolint ignore=DL3008 # as above
 RUN apt-get update \
     && apt-get install --yes --no-install-recommends \
@@ -106,18 +116,19 @@ RUN apt-get update \
         nftables \
         procps \
         prometheus \
+        prometheus-alertmanager \
         shellcheck \
         unison \
         wrk \
-    # csync2, lsyncd and unison: what `make bench` measures beside us. promtool comes with
-    # prometheus, which itself is not needed.
-    && apt-get clean && rm -rf /var/lib/apt/lists/* /usr/bin/prometheus /usr/share/prometheus
+    # csync2, lsyncd and unison: what `make bench` measures beside us.
+    && apt-get clean && rm -rf /var/lib/apt/lists/*
 COPY requirements-dev.lock /tmp/
 RUN --mount=type=secret,id=ca \
     if [ -e /run/secrets/ca ]; then export SSL_CERT_FILE=/run/secrets/ca PIP_CERT=/run/secrets/ca; fi \
     && python3 -m venv --without-pip /opt/kiss-ha/dev \
     && /opt/pip/bin/pip --python /opt/kiss-ha/dev/bin/python install --no-cache-dir \
         --only-binary=:all: --require-hashes --requirement /tmp/requirements-dev.lock
+COPY --from=clock /clock.so /usr/local/lib/
 COPY --from=code /etc/iproute2 /etc/iproute2
 COPY --from=code /usr/lib/kiss-ha /usr/lib/kiss-ha
 COPY --from=code /usr/local/bin/ha /usr/local/bin/ha

@@ -19,16 +19,19 @@ CAPABILITIES := NET_ADMIN NET_RAW NET_BIND_SERVICE SETUID SETGID SYS_CHROOT SYS_
 CONTAINER := docker run --rm --read-only --cap-drop ALL --security-opt no-new-privileges:true \
 	--tmpfs /run --tmpfs /tmp:exec --volume "$(CURDIR):/src:ro"
 TESTS := $(CONTAINER) --user "$(shell id -u):$(shell id -g)" --network none $(NAME):test
+# What the tests' browser saw of the status page is kept there.
+PICTURES := $(CURDIR)/build/pictures
 INTEGRATION := $(CONTAINER) $(addprefix --cap-add ,$(CAPABILITIES)) \
+	--volume "$(PICTURES):/pictures" \
 	--tmpfs /etc/nginx --tmpfs /var/lib/ha --tmpfs /var/lib/nginx --tmpfs /small:size=1m \
 	--sysctl net.ipv4.ip_unprivileged_port_start=1024 \
 	--sysctl net.ipv6.conf.all.disable_ipv6=0 $(NAME):test
-SCRIPTS := .ci/run $(wildcard config/bin/* scripts/*) tests/hosts/boot
+SCRIPTS := .ci/run $(wildcard config/bin/* config/compose/*/*/*.sh scripts/*) tests/hosts/boot
 COMPOSE_FILES = $(shell find . -path ./$(VENV) -prune -o -name '*compose*.y*ml' -print)
 # Other arguments of pytest than those for all tests: make e2e ARGS=tests/e2e/test_link.py
 ARGS ?=
-# Networks of hosts side by side, each of which wants about two processors: make e2e WORLDS=4
-WORLDS ?= 1
+# Networks of hosts side by side, each of which wants about a processor: make e2e WORLDS=4
+WORLDS ?= 2
 
 .PHONY: help
 help: ## list the targets
@@ -73,8 +76,8 @@ test: ## all checks: lint, unit, integration, e2e, hosts
 lint: test-image ## ruff, mypy, shellcheck, hadolint, promtool, docker compose config
 	@$(TESTS) ruff check --no-cache .
 	@$(TESTS) ruff format --no-cache --check .
-	@$(TESTS) mypy sidecar tests/unit tests/integration
-	@$(TESTS) mypy --python-version 3.11 tests/bench tests/cluster tests/demo tests/e2e tests/hosts
+	@$(TESTS) mypy sidecar tests/fuzz tests/unit tests/integration
+	@$(TESTS) mypy --python-version 3.11 tests/bench tests/cluster tests/demo tests/e2e tests/hosts tests/life
 	@$(TESTS) shellcheck $(SCRIPTS)
 	@$(TESTS) hadolint Dockerfile
 	@$(TESTS) promtool check rules config/prometheus/rules.yaml
@@ -87,23 +90,39 @@ lint: test-image ## ruff, mypy, shellcheck, hadolint, promtool, docker compose c
 .PHONY: unit
 unit: test-image ## tests of the pure core and the parsers
 	@$(TESTS) pytest $(or $(ARGS),tests/unit --numprocesses=2 --cov=sidecar.core --cov-fail-under=100)
+	@$(if $(ARGS),,$(TESTS) python -m tests.fuzz --histories=10000 --seed=0)
+
+.PHONY: fuzz
+fuzz: test-image ## random histories of 2 to 5 nodes on all cores: MINUTES=600, SEED=… to go on or for one again
+	@$(TESTS) python -m tests.fuzz $(if $(MINUTES),--minutes=$(MINUTES)) $(if $(SEED),--seed=$(SEED))
 
 .PHONY: integration
-integration: test-image ## tests with real nginx, keepalived, sshd and rsync inside the image
-	@$(INTEGRATION) pytest $(or $(ARGS),tests/integration)
+integration: test-image ## tests with real nginx, keepalived, sshd, rsync and a browser inside the image
+	@mkdir -p "$(PICTURES)"
+	@$(if $(ARGS),$(INTEGRATION) pytest $(ARGS),$(MAKE) --jobs=4 --output-sync=target $(ROOMS))
+
+# Each has a container, as its tests share addresses and folders; most of the time they wait.
+ROOMS := $(sort $(dir $(wildcard tests/integration/*/test_*.py)) $(wildcard tests/integration/test_*.py))
+.PHONY: $(ROOMS)
+$(ROOMS):
+	@$(INTEGRATION) pytest $@
 
 .PHONY: e2e
 e2e: image test-image $(VENV)/stamp ## tests with real failovers between containers
-	@$(PYTHON) -m pytest $(or $(ARGS),tests/e2e --numprocesses=$(WORLDS) --dist=loadfile -m 'not alone' --durations=10)
+	@$(PYTHON) -m pytest $(or $(ARGS),tests/e2e --numprocesses=$(WORLDS) --dist=worksteal -m 'not alone' --durations=10)
 	@$(if $(ARGS),,$(PYTHON) -m pytest tests/e2e -m alone)
 
 .PHONY: hosts
-hosts: image $(VENV)/stamp ## tests with whole hosts in namespaces: root only
+hosts: image test-image $(VENV)/stamp ## tests with whole hosts in namespaces: root only
 	@$(PYTHON) -m pytest tests/hosts $(ARGS)
 
 .PHONY: bench
-bench: image test-image $(VENV)/stamp ## failover and sync beside what people use instead: ARGS=failover, ARGS=sync, ARGS=soak
+bench: image test-image $(VENV)/stamp ## failover and sync beside what people use instead: ARGS=failover, sync, containers, soak
 	@$(PYTHON) -m tests.bench $(ARGS)
+
+.PHONY: life
+life: image test-image $(VENV)/stamp ## three nodes to which anything happens: MINUTES=60, SEED=… for the same again
+	@$(PYTHON) -m tests.life $(if $(MINUTES),--minutes $(MINUTES)) $(if $(SEED),--seed $(SEED))
 
 .PHONY: docs
 docs: test-image ## write the tables of docs/settings.md and docs/commands.md, and .env.example

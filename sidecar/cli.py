@@ -76,7 +76,10 @@ def _parser() -> argparse.ArgumentParser:
             continue
         above, _, word = command.name.rpartition(" ")
         if above not in groups:
-            groups[above] = _add_group(parsers[above], required=False)
+            parent = parsers.get(above) or groups[""].add_parser(
+                above, help=f"`{word}`: {command.help}", allow_abbrev=False
+            )
+            groups[above] = _add_group(parent, required=above not in parsers)
         parsers[command.name] = groups[above].add_parser(
             word, help=command.help, description=command.help, allow_abbrev=False
         )
@@ -95,10 +98,19 @@ def _add_parameters(parser: argparse.ArgumentParser, parameters: Sequence[Parame
     exclusive = any(parameter.alternative for parameter in parameters)
     options = parser.add_mutually_exclusive_group() if exclusive else parser
     for parameter in parameters:
+        place = options if parameter.alternative else parser
+        option = f"--{parameter.name.replace('_', '-')}"
         if parameter.kind is bool:
-            place = options if parameter.alternative else parser
-            option = f"--{parameter.name.replace('_', '-')}"
             place.add_argument(option, action="store_true", help=parameter.help)
+        elif parameter.option:
+            place.add_argument(
+                option,
+                metavar=parameter.shown,
+                help=parameter.help,
+                type=parameter.kind,
+                nargs=None if parameter.bare is None else "?",
+                const=parameter.bare,
+            )
         else:
             parser.add_argument(
                 parameter.name,

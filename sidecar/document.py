@@ -76,20 +76,26 @@ def _usage(command: Command) -> str:
 
 
 def _name(parameter: Parameter) -> str:
-    if parameter.kind is bool:
-        return f"[{_option(parameter)}]"
+    if option := _option(parameter):
+        return f"[{option}]"
     return f"[{parameter.shown}]" if parameter.optional else parameter.shown
 
 
 def _option(parameter: Parameter) -> str:
-    return f"--{parameter.name.replace('_', '-')}"
+    """Return an option as it is given; empty for what stands behind the command."""
+    if not (parameter.kind is bool or parameter.option):
+        return ""
+    option = f"--{parameter.name.replace('_', '-')}"
+    if parameter.bare is not None:
+        return f"{option}[={parameter.shown}]"
+    return f"{option} {parameter.shown}".rstrip()
 
 
 def _meaning(command: Command) -> str:
     options = (
-        f"; `{_option(parameter)}`: {parameter.help}"
+        f"; `{option}`: {parameter.help}"
         for parameter in command.parameters
-        if parameter.kind is bool
+        if (option := _option(parameter))
     )
     return f"{command.help}{''.join(options)}"
 

@@ -49,11 +49,11 @@ class SettingsError(SidecarError):
 
     exit_code = ExitCode.CONFIGURATION
 
-    def __init__(self, problems: Sequence[str]) -> None:
+    def __init__(self, problems: Sequence[str], hint: str = "") -> None:
         self.problems = tuple(problems)
         count = "1 problem" if len(self.problems) == 1 else f"{len(self.problems)} problems"
         lines = "".join(f"\n- {problem}" for problem in self.problems)
-        super().__init__(f"cannot use the configuration: {count}{lines}")
+        super().__init__(f"cannot use the configuration: {count}{lines}", hint)
 
 
 class MachineError(SidecarError):

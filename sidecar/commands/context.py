@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from sidecar.commands.progress import progress
 from sidecar.commands.table import COMMANDS
 from sidecar.host.paths import Paths
 from sidecar.web.client import Control
@@ -42,4 +43,5 @@ class Context:
         """
         command = COMMANDS[name]
         assert command.patience is not None
-        return self.control(command.patience).order(command, given)
+        with progress(f"ha {name}"):
+            return self.control(command.patience).order(command, given)

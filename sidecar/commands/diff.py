@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from sidecar.commands.context import Context
 from sidecar.commands.snapshots import complete, history_of
-from sidecar.core.exclude import DEFAULT_EXCLUDE
+from sidecar.core.history.exclude import DEFAULT_EXCLUDE
 from sidecar.core.settings import Settings
 from sidecar.errors import ExitCode, RefusedError
 from sidecar.sync.compare import Side, difference, kept, live

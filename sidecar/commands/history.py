@@ -6,15 +6,18 @@ from zoneinfo import ZoneInfo
 from sidecar.commands.context import Context
 from sidecar.commands.snapshots import history_of
 from sidecar.commands.status import ask, colored
-from sidecar.core.retention import retained
-from sidecar.core.timeline import timeline
+from sidecar.core.history.retention import retained
+from sidecar.core.show.timeline import timeline
 from sidecar.errors import ExitCode, SidecarError
 from sidecar.sync import decisions
 from sidecar.sync.store import History
 
 
-def run(context: Context) -> int:
-    """Print the snapshots, newest first."""
+def run(context: Context, *, verify: bool) -> int:
+    """Print the snapshots, newest first; or let the node read all of them again."""
+    if verify:
+        print(context.order("verify", {}))
+        return ExitCode.DONE
     settings = context.loaded().settings
     history = history_of(context)
     said = marks(history, _heads(context), settings.sync_keep)

@@ -23,11 +23,15 @@ class Parameter:
     help: str
     kind: type = str
     """A bool is an option, `--name`; anything else stands behind the command."""
+    option: bool = False
+    """Not a bool, and an option all the same: `--name VALUE`."""
     shown: str = ""
     """How the help names a value."""
     optional: bool = False
     alternative: bool = False
     """An option that excludes the other alternatives."""
+    bare: float | None = None
+    """What an option without its value means; None: it must have one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +64,21 @@ _ROWS: Final = (
         name="check",
         help="check the settings, the configuration and the host, without starting anything",
     ),
+    Command(
+        name="doctor",
+        help="check this host, its network and the other nodes, and say how to fix what is wrong; "
+        "exit 1 if there is a problem",
+        parameters=(
+            Parameter(name="json", kind=bool, help="print the findings as JSON"),
+            Parameter(name="quiet", kind=bool, help="print only warnings and problems"),
+            Parameter(
+                name="bundle",
+                option=True,
+                shown="FILE",
+                help="write an archive for a bug report, without secrets; `-` is standard output",
+            ),
+        ),
+    ),
     Command(name="render", help="print the configuration files that `run` would write"),
     Command(
         name="status",
@@ -70,6 +89,15 @@ _ROWS: Final = (
             ),
             Parameter(
                 name="watch", kind=bool, alternative=True, help="print it again every second"
+            ),
+            Parameter(
+                name="wait",
+                kind=float,
+                option=True,
+                alternative=True,
+                shown="SECONDS",
+                bare=300.0,
+                help="wait until all is well, at most 300 s by default; exit 1 if it is not",
             ),
         ),
     ),
@@ -93,15 +121,57 @@ _ROWS: Final = (
         patience=_LONGEST,
     ),
     Command(
-        name="sync release",
-        help="approve a change that a safety check holds",
+        name="sync hold",
+        help="stop sync on this node until `sync release`: no change comes in or goes out; "
+        "survives restarts",
         patience=_SHORT,
     ),
-    Command(name="history", help="list the snapshots of the folders, newest first"),
+    Command(
+        name="sync release",
+        help="end `sync hold`, or approve a change that a safety check holds",
+        patience=_SHORT,
+    ),
+    Command(
+        name="sync adopt",
+        help="choose one configuration for every node, if those of two nodes cannot be merged",
+        parameters=(
+            Parameter(
+                name="whose",
+                shown="mine|peer|NODE",
+                help="`mine`, `peer`, or the address of a node if there are several",
+            ),
+        ),
+        patience=_LONGEST,
+    ),
+    Command(
+        name="history",
+        help="list the snapshots of the folders, newest first",
+        parameters=(
+            Parameter(
+                name="verify",
+                kind=bool,
+                help="check every stored file instead, and restore damaged ones from another node",
+            ),
+        ),
+    ),
     Command(
         name="diff",
         help="show what differs between the folders and head, or what a snapshot changed",
         parameters=(_snapshot("first", optional=True), _snapshot("second", optional=True)),
+    ),
+    Command(
+        name="conflicts",
+        help="list files edited on two nodes independently, with the live and the other version",
+        parameters=(
+            Parameter(
+                name="clear",
+                option=True,
+                alternative=True,
+                shown="PATH",
+                help="take a path off this node's list; the live version stays",
+            ),
+            Parameter(name="json", kind=bool, alternative=True, help="print the list as JSON"),
+        ),
     ),
     Command(
         name="rollback",
@@ -140,7 +210,33 @@ _ROWS: Final = (
         patience=_LONGEST,
         shown=False,
     ),
+    Command(
+        name="verify",
+        help="check the whole history, and restore what is damaged",
+        patience=_LONGEST,
+        shown=False,
+    ),
+    Command(
+        name="clear",
+        help="take a path off the list of conflicts",
+        parameters=(Parameter(name="path", shown="PATH", help="one that is listed"),),
+        patience=_SHORT,
+        shown=False,
+    ),
+    Command(
+        name="notify test",
+        help="send a test message through every URL of HA_NOTIFY now",
+        patience=_SHORT,
+    ),
+    Command(
+        name="sites",
+        help="list the sites with their origin, containers on each node and certificate",
+    ),
     Command(name="secret", help="print a new HA_SECRET"),
+    Command(
+        name="completion",
+        help="print a bash completion script for `ha` and `docker compose exec sidecar ha`",
+    ),
     Command(name="version", help="print the version"),
 )
 

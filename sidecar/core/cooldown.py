@@ -47,6 +47,8 @@ class Pace:
 
 
 PATH: Final = Pace(free=2.0, most=30.0)
+SHARED: Final = Pace(free=2.0, most=2.0)
+"""For a file that many write: whoever changes it again and again delays the others little."""
 ALL: Final = Pace(free=10.0, most=2.0)
 
 
@@ -60,15 +62,20 @@ class Cooldown:
     """
 
     paths: Mapping[str, Pace] = field(default_factory=dict[str, Pace])
+    shared: frozenset[str] = frozenset()
+    """Paths with the pace of `SHARED`."""
     overall: Pace = ALL
 
     def wait(self, changed: Collection[str], now: float) -> float:
         """Return the seconds until those changes may be loaded; 0 for now."""
-        shortest = min((self.paths.get(path, PATH).wait(now) for path in changed), default=0.0)
+        shortest = min((self._pace(path).wait(now) for path in changed), default=0.0)
         return max(shortest, self.overall.wait(now))
 
     def after(self, changed: Collection[str], now: float) -> "Cooldown":
         """Return the cooldown after those changes were loaded."""
         recent = {path: pace for path, pace in self.paths.items() if not pace.forgotten(now)}
-        loaded = {path: recent.get(path, PATH).after(now) for path in changed}
-        return Cooldown(paths=recent | loaded, overall=self.overall.after(now))
+        loaded = {path: self._pace(path).after(now) for path in changed}
+        return replace(self, paths=recent | loaded, overall=self.overall.after(now))
+
+    def _pace(self, path: str) -> Pace:
+        return self.paths.get(path, SHARED if path in self.shared else PATH)

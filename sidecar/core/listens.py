@@ -33,12 +33,13 @@ def listens(dump: str) -> tuple[Listen, ...]:
     found = (
         listen
         for match in _DIRECTIVE.finditer(_COMMENT.sub("", dump))
-        for listen in _parse(*match[1].split())
+        for listen in places(*match[1].split())
     )
     return tuple(dict.fromkeys(found))
 
 
-def _parse(address: str, *options: str) -> Iterator[Listen]:
+def places(address: str, *options: str) -> Iterator[Listen]:
+    """Give what the arguments of a `listen` directive mean; nothing for a unix socket."""
     address = address.strip("\"'")
     if address.startswith("unix:"):
         return

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import Final
 
-from sidecar.core.report import Problem, Severity, StubStatus
+from sidecar.core.report import Problem, ServerReport, Severity, StubStatus
+from sidecar.core.servers import FILE, servers
 from sidecar.core.settings import Address
 
 _PREFIX: Final = re.compile(
@@ -53,6 +54,7 @@ _ELSEWHERE: Final = (
 _BYTE_ORDER_MARK: Final = "save the file without a byte order mark (as UTF-8, not UTF-8 with BOM)"
 
 _NOT_THERE: Final = "put it into the nginx folder, or mount its directory in the container"
+_NO_MODULE: Final = "the image has no such module: remove what loads it, and what needs it"
 
 _ADVICE: Final = (
     (
@@ -86,12 +88,13 @@ _ADVICE: Final = (
         "only /run, /tmp, /var/lib/nginx, /var/cache/nginx and your volumes are writable",
     ),
     (r"cannot load certificate|(?:BIO_new_file|fopen)\(.*No such file", _NOT_THERE),
+    (r'open\(\) ".*/modules-enabled/.*" failed \(2: ', _NO_MODULE),
     (r'open\(\) ".*" failed \(2: ', _NOT_THERE),
     (r"key values mismatch", "certificate and key do not match: copy both again"),
     (r"duplicate default server", "two sites have `default_server` on one address: keep one"),
     (r"is already loaded", "two `load_module` lines name it: remove one"),
     (r"specified too late", "move the line to the top of nginx.conf, above `events`"),
-    (r"dlopen\(", "the image has no such module: remove the line, or what needs it"),
+    (r"dlopen\(", _NO_MODULE),
     (r"is not binary compatible|version \d+ instead of \d+", "use a module of the image"),
     (
         r'unknown "connection_upgrade" variable',
@@ -168,19 +171,32 @@ class Named:
     """What it includes, which new files may match."""
     certificates: frozenset[str] = frozenset()
     """Those of the files that have an end."""
+    servers: tuple[ServerReport, ...] = ()
+    """The servers that people have written, not those of our own files."""
+    longest_server: int = 46
+    """Characters of the longest name that its table of names can hold."""
 
 
-def named(dump: str, directory: str) -> Named:
+def named(dump: str, directory: str, rendered: str) -> Named:
     """Return what a configuration (`nginx -T`) below `directory` names.
 
-    What a variable names is read for each request, and needs no reload.
+    What a variable names is read for each request, and needs no reload. Our own files lie below
+    `rendered`.
     """
     certificates = _paths(dump, r"(?:\w+_)?ssl_certificate", directory)
     return Named(
-        files=frozenset(_FILE.findall(dump)) | certificates | _paths(dump, _LOADED, directory),
+        files=frozenset(FILE.findall(dump)) | certificates | _paths(dump, _LOADED, directory),
         patterns=_paths(dump, "include", directory),
         certificates=certificates,
+        servers=servers(dump, directory, rendered),
+        longest_server=_longest_server(dump),
     )
+
+
+def _longest_server(dump: str) -> int:
+    """Return how long a name may be (NGX_HASH_ELT_SIZE of ngx_hash.c, with pointers of 8 bytes)."""
+    (*_, size) = ("64", *_arguments(dump, "server_names_hash_bucket_size"))
+    return (int(size) // 8 - 2) * 8 - 2 if size.isdecimal() else Named().longest_server
 
 
 def _paths(dump: str, directive: str, directory: str) -> frozenset[str]:
@@ -192,7 +208,6 @@ def _paths(dump: str, directive: str, directory: str) -> frozenset[str]:
     )
 
 
-_FILE: Final = re.compile(r"^# configuration file (/.+):$", re.MULTILINE)
 _LOADED: Final = (
     r"(?:\w+_)?ssl_(?:certificate_key|trusted_certificate|client_certificate|password_file|crl"
     r"|dhparam|session_ticket_key|stapling_file)"
@@ -235,10 +250,13 @@ def problems(
 
 def _arguments(dump: str, directive: str) -> Iterator[str]:
     """Give the first argument of each `directive` of a configuration; comments do not count."""
-    code = re.sub(r"(^|\s)#.*", "", dump)
-    return (
-        match[1] for match in re.finditer(rf"(?:^|[;{{}}\s]){directive}\s+([^;\s]+)[^;]*;", code)
-    )
+    pattern = rf"(?:^|[;{{}}\s]){directive}\s+([^;\s]+)[^;]*;"
+    return (match[1] for match in re.finditer(pattern, _code(dump)))
+
+
+def _code(dump: str) -> str:
+    """Return a configuration without comments."""
+    return re.sub(r"(^|\s)#.*", "", dump)
 
 
 def _address(listen: str) -> Address | None:

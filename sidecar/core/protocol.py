@@ -1,35 +1,37 @@
 """What the nodes say to each other: one JSON object per line.
 
-    {"protocol": [1, 0], "node": "192.0.2.11", "version": "0.1.0", "role": "MASTER", …}
-    {"protocol": [1, 0], "refused": "…"}
+    {"protocol": [1, 1], "node": "192.0.2.11", "version": "0.1.0", "role": "MASTER", …}
+    {"protocol": [1, 1], "sites": [{"host": "app.example.com", …}, …], "last": true, …}
+    {"protocol": [1, 1], "refused": "…"}
 
-that is a NodeState, and a Refusal. Every line stands alone: the first state is the greeting, and a
-link that broke has nothing to resume. A newer minor may add fields, which older nodes ignore; a
-field of ours that is missing has its default. Whatever arrives is hostile until checked here.
+that is a NodeState; a Page of the sites of its containers, for nodes that say that they take them;
+and a Refusal. A state may have one field more, `gossip` (`core.gossip`). Every state stands alone:
+the first one is the greeting, and a link that broke has nothing to resume. A newer minor may add
+fields, which older nodes ignore; a field of ours that is missing has its default. Whatever arrives
+is hostile until checked here, and by the bounds that the fields carry.
 """
 
 import hashlib
 import json
-import re
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, replace
 from ipaddress import ip_address
-from typing import Any, Final, NoReturn
+from typing import Annotated, Any, Final, NoReturn
 
-from sidecar.core.report import NodeState, Role
+from msgspec import Meta, convert, to_builtins
+
+from sidecar.core.gossip import Gossip, unpack
+from sidecar.core.report import Clock, NodeState, Text
 from sidecar.core.settings import Settings
-from sidecar.core.snapshot import is_id
 
-PROTOCOL: Final = (1, 0)
-"""Major and minor: nodes of different majors do not talk."""
+PROTOCOL: Final = (1, 1)
+"""Major and minor: nodes of different majors do not talk. 1.1 brought keys and gossip."""
 
 MAX_LINE: Final = 64 * 1024
 """Bytes of the longest line, with its end."""
 
-_MAX_TEXT: Final = 500
-_MAX_ITEMS: Final = 64
-_MAX_CLOCK: Final = 2.0**40
-_VERSION: Final = re.compile(r"[0-9A-Za-z][0-9A-Za-z.+-]{0,63}")
+PAGE: Final = 50
+"""Sites of one line: however long their names are, it is not too long."""
 
 
 class ProtocolError(Exception):
@@ -40,29 +42,77 @@ class ProtocolError(Exception):
 class Refusal:
     """The other side does not go on, and why."""
 
-    reason: str
+    refused: Text
 
 
-def encode(message: NodeState | Refusal) -> bytes:
-    """Return the line, with its end, that `decode` turns into `message` again."""
-    body = {"refused": message.reason} if isinstance(message, Refusal) else asdict(message)
-    return json.dumps({"protocol": PROTOCOL, **body}, separators=(",", ":")).encode() + b"\n"
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page:
+    """Some of a node's sites; what they are is checked when all are there."""
+
+    sites: Annotated[tuple[object, ...], Meta(max_length=PAGE)]
+    clock: Clock
+    """Unix time in seconds at which the node came to have these sites."""
+    first: bool
+    last: bool
 
 
-def decode(line: bytes) -> NodeState | Refusal:
+def pages(sites: Sequence[object], clock: float) -> tuple[bytes, ...]:
+    """Return the lines that tell of sites, as many as it takes."""
+    starts = range(0, max(1, len(sites)), PAGE)
+    return tuple(
+        encode(
+            Page(
+                sites=tuple(sites[start : start + PAGE]),
+                clock=clock,
+                first=start == starts[0],
+                last=start == starts[-1],
+            )
+        )
+        for start in starts
+    )
+
+
+def encode(message: NodeState | Page | Refusal, gossip: Mapping[str, Any] | None = None) -> bytes:
+    """Return the line, with its end, that `decode` turns into `message` again.
+
+    `gossip` is what `core.gossip.pack` made; `decode_gossip` returns it.
+    """
+    more = {"gossip": gossip} if gossip else {}
+    body = {"protocol": PROTOCOL, **to_builtins(message), **more}
+    line = json.dumps(body, separators=(",", ":")).encode() + b"\n"
+    return encode(message) if more and len(line) > MAX_LINE else line
+
+
+def decode(line: bytes) -> NodeState | Page | Refusal:
     """Return the message in `line`; raise ProtocolError for everything else."""
     raw = _object(line)
-    # Of all majors, so that a node that is too old learns that it is.
-    if "refused" in raw:
-        return Refusal(reason=_field("refused", _text, raw["refused"]))
-    _check_protocol(raw.get("protocol"))
-    for name in ("node", "version"):
-        if name not in raw:
-            raise ProtocolError(f"field {name} is missing")
-    known: dict[str, Any] = {
-        name: _field(name, check, raw[name]) for name, check in _FIELDS.items() if name in raw
-    }
-    return NodeState(**known)
+    try:
+        # Of all majors, so that a node that is too old learns that it is.
+        if "refused" in raw:
+            return _printable(convert(raw, Refusal))
+        _check_protocol(raw.get("protocol"))
+        if "sites" in raw:
+            return convert(raw, Page)
+        state = _printable(convert(raw, NodeState))
+        return replace(
+            state, node=_address(state.node), vips=tuple(_address(vip) for vip in state.vips)
+        )
+    except ValueError as error:
+        raise ProtocolError(f"a line is not valid: {error}") from None
+
+
+def decode_gossip(line: bytes) -> Gossip | None:
+    """Return what comes along with a state that `decode` accepts; None where nothing does.
+
+    Raise ProtocolError for what is not as it should be.
+    """
+    if b'"gossip"' not in line:
+        return None
+    raw = _object(line)
+    try:
+        return unpack(raw["gossip"]) if "gossip" in raw else None
+    except (ValueError, RecursionError) as error:
+        raise ProtocolError(f"gossip is not valid: {error}") from None
 
 
 def check_claim(state: NodeState, *, sender: str, own: str) -> None:
@@ -75,11 +125,13 @@ def check_claim(state: NodeState, *, sender: str, own: str) -> None:
 
 def settings_digest(settings: Settings) -> str:
     """Return a digest of the settings that must be the same on every node."""
-    same = (settings.nodes, settings.vips, settings.vrid, float(settings.advert_interval))
+    same = [settings.nodes, settings.vips, settings.vrid, settings.advert_interval]
+    if settings.containers:
+        same.append(settings.relay_port)
     return hashlib.sha256(json.dumps(same, default=str).encode()).hexdigest()
 
 
-def _object(line: bytes) -> Mapping[str, object]:
+def _object(line: bytes) -> dict[str, object]:
     if len(line) > MAX_LINE:
         raise ProtocolError(f"a line is longer than {MAX_LINE} bytes")
     try:
@@ -108,95 +160,17 @@ def _check_protocol(version: object) -> None:
         )
 
 
-def _field[T](name: str, check: Callable[[object], T], value: object) -> T:
-    try:
-        return check(value)
-    except ValueError as error:
-        raise ProtocolError(f"field {name} is not valid: {error}") from None
+def _printable[T: NodeState | Refusal](message: T) -> T:
+    """Return a message whose texts can be shown as they are; raise ValueError for others."""
+    for field in fields(message):
+        value = getattr(message, field.name)
+        for text in value if isinstance(value, tuple) else (value,):
+            if isinstance(text, str) and not text.isprintable():
+                raise ValueError(f"{field.name} is not printable")
+    return message
 
 
-def _text(value: object) -> str:
-    if not isinstance(value, str) or len(value) > _MAX_TEXT or not value.isprintable():
-        raise ValueError(f"must be at most {_MAX_TEXT} printable characters")
-    return value
-
-
-def _name(value: object) -> str:
-    if not (text := _text(value)):
-        raise ValueError("must not be empty")
-    return text
-
-
-def _names(value: object) -> tuple[str, ...]:
-    return _tuple(_name, value)
-
-
-def _version(value: object) -> str:
-    if not _VERSION.fullmatch(text := _text(value)):
-        raise ValueError("must be a version number")
-    return text
-
-
-def _digest(value: object) -> str:
-    if not is_id(text := _text(value)):
-        raise ValueError("must be 64 lower-case hex digits")
-    return text
-
-
-def _settings(value: object) -> str:
-    return "" if value == "" else _digest(value)
-
-
-def _head(value: object) -> str | None:
-    return None if value is None else _digest(value)
-
-
-def _address(value: object) -> str:
-    if "%" in (text := _text(value)):
-        raise ValueError("must be an address without a zone")
+def _address(text: str) -> str:
+    if "%" in text:
+        raise ValueError(f"{text} must be an address without a zone")
     return str(ip_address(text))
-
-
-def _addresses(value: object) -> tuple[str, ...]:
-    return _tuple(_address, value)
-
-
-def _tuple(check: Callable[[object], str], value: object) -> tuple[str, ...]:
-    if not isinstance(value, list) or len(value) > _MAX_ITEMS:
-        raise ValueError(f"must be a list of at most {_MAX_ITEMS}")
-    return tuple(check(item) for item in value)
-
-
-def _flag(value: object) -> bool:
-    if not isinstance(value, bool):
-        raise ValueError("must be true or false")  # noqa: TRY004 # the text is at fault
-    return value
-
-
-def _role(value: object) -> Role:
-    return Role(_text(value))
-
-
-def _clock(value: object) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise ValueError("must be a number")  # noqa: TRY004 # as above
-    # Compared before it is converted: JSON has integers that no float can hold.
-    if not 0 <= value <= _MAX_CLOCK:
-        raise ValueError("must be a time in seconds")
-    return float(value)
-
-
-_FIELDS: Final[Mapping[str, Callable[[object], object]]] = {
-    "node": _address,
-    "version": _version,
-    "role": _role,
-    "vips": _addresses,
-    "eligible": _flag,
-    "hard": _names,
-    "soft": _names,
-    "draining": _flag,
-    "yielding": _flag,
-    "settings": _settings,
-    "head": _head,
-    "clock": _clock,
-}

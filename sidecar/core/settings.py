@@ -40,15 +40,22 @@ class Settings:
 
     nodes: tuple[Address, ...]
     vips: tuple[Interface, ...]
-    secret: str = field(repr=False)
+    secrets: tuple[str, ...] = field(repr=False)
+    """One, or while it is being changed the new one and the old one."""
     node: Address | None
     """None until the daemon has seen which of `nodes` this host holds."""
     interface: str | None
     vrid: int
-    advert_interval: float
+    advert_interval: float | None
     prefer: Prefer
     nginx: bool
     sites: tuple[Site, ...]
+    containers: bool
+    containers_filter: tuple[str, ...]
+    """`key=value`, as `docker ps --filter` takes them."""
+    containers_spread: bool
+    docker_host: str
+    relay_port: int
     check_urls: tuple[str, ...]
     check_interval: float
     check_timeout: float
@@ -72,6 +79,8 @@ class Settings:
     hook_backup: str
     hook_fault: str
     hook_sync: str
+    notify: tuple[str, ...] = field(repr=False)
+    """URLs of Apprise; each may hold passwords."""
     log_level: str
     log_format: LogFormat
     timezone: str

@@ -1,36 +1,72 @@
-"""The history as people see it: newest first."""
+"""What happened on the nodes: one list for all of them, newest first, of a bounded length.
 
-from collections.abc import Mapping, Sequence
-from datetime import datetime, tzinfo
+Each node keeps what it saw itself and what it heard of the others. So all have the same list, and a
+node that was away, or lost its disk, gets it back.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+from itertools import islice
 from typing import Final
 
-from sidecar.core.retention import newest_first
-from sidecar.core.snapshot import Header
-from sidecar.core.table import Cell, Colour, table
+MOST: Final = 50
+"""Events that are kept and shown."""
 
-Marks = Mapping[str, Sequence[str]]
-"""What is to be known of some snapshots, in a word or two each, by id."""
-
-EMPTY: Final = "No snapshot yet."
+FUTURE: Final = 300.0
+"""Seconds by which a clock may be ahead. What is later is not believed: it would stay on top."""
 
 
-def timeline(headers: Mapping[str, Header], marks: Marks, zone: tzinfo, *, color: bool) -> str:
-    """Return a table of snapshots, with times in `zone`."""
-    rows = (
-        (
-            Cell(snapshot[:12], Colour.GOOD if marks.get(snapshot) else Colour.PLAIN),
-            Cell(_time(headers[snapshot].time, zone)),
-            Cell(headers[snapshot].node or "-"),
-            Cell(", ".join(marks.get(snapshot, ())) or "-"),
-            Cell(headers[snapshot].summary),
-        )
-        for snapshot in newest_first(headers)
-    )
-    return table("SNAPSHOT TIME NODE NOTE CHANGE", rows, color=color) or EMPTY
+class EventKind(StrEnum):
+    """What an event is about; `Event.subject` says which one."""
+
+    START = "start"
+    """The node was started; the subject is its version."""
+    ROLE = "role"
+    """Its VRRP role changed; the subject is the new one."""
+    SNAPSHOT = "snapshot"
+    """The folders were changed; the subject is the snapshot's id."""
+    ERROR = "error"
+    """A problem began; the subject is its code."""
+    WARNING = "warning"
+    """As ERROR, for one that is no error."""
+    SOLVED = "solved"
+    """A problem ended; the subject is its code."""
 
 
-def _time(time: float, zone: tzinfo) -> str:
-    try:
-        return datetime.fromtimestamp(time, zone).strftime("%Y-%m-%d %H:%M:%S")
-    except (OverflowError, ValueError):  # the end of the last year that a manifest may have
-        return "?"
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """Something that happened on a node, at one moment."""
+
+    time: float
+    """Unix time, by the clock of that node."""
+    node: str
+    """Empty for a merge of snapshots, which every node makes alike."""
+    kind: EventKind
+    subject: str
+    text: str = ""
+    """Why, or what, in words."""
+    previous: str = ""
+    """For the role MASTER: the node that had it before, if that is known."""
+    gap: float | None = None
+    """For the role MASTER: seconds since the last advert of `previous`; None if nobody measured."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Advert:
+    """A VRRP advert (RFC 5798 §5.2) of another node; priority 0 says that it stops."""
+
+    source: str
+    priority: int
+    time: float
+    """Unix time when the kernel received it."""
+
+
+def merged(*timelines: Iterable[Event], now: float) -> tuple[Event, ...]:
+    """Return the newest `MOST` of all events, each once, newest first: the same on every node."""
+    believed = {event for events in timelines for event in events if event.time <= now + FUTURE}
+    return tuple(islice(sorted(believed, key=_order, reverse=True), MOST))
+
+
+def _order(event: Event) -> tuple[float, str, str, str, str]:
+    return event.time, event.node, event.kind, event.subject, event.text

@@ -1,20 +1,30 @@
 """What a running node is made of, and who knows whom."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import partial
 
-from sidecar.core.report import NginxReport, Report
+from sidecar.containers.service import Containers
+from sidecar.core.gossip import Gossip, details_of
+from sidecar.core.report import NginxReport, Report, Role
 from sidecar.core.settings import Identity, Settings
+from sidecar.daemon.chronicle import Chronicle
 from sidecar.daemon.hooks import Hooks
 from sidecar.daemon.interface import Interface
+from sidecar.daemon.keyring import Keyring
+from sidecar.daemon.notifier import Notifier
 from sidecar.daemon.parts import Parts
+from sidecar.host.adverts import Adverts
 from sidecar.host.broadcast import Broadcast
+from sidecar.host.disks import Disks
 from sidecar.host.loop import Turns
 from sidecar.host.network import Network
 from sidecar.host.paths import Paths
-from sidecar.host.supervise import Supervisor
+from sidecar.host.watch import polled
 from sidecar.peers.mesh import Mesh
-from sidecar.programs import keepalived, ssh
+from sidecar.programs import keepalived
 from sidecar.serving.service import Serving
+from sidecar.settings.digests import digests
 from sidecar.sync.served import ServedByHook
 from sidecar.sync.service import Sync
 from sidecar.vital.health import Asker, Health, gateway_asker, url_asker
@@ -41,21 +51,40 @@ class Components:
     node: Node
     hooks: Hooks
     mesh: Mesh
-    sshd: Supervisor
+    keyring: Keyring
     sync: Sync
+    containers: Containers | None
     parts: Parts
     turns: Turns
+    disks: Disks
+    notifier: Notifier
+    adverts: Adverts
+    chronicle: Chronicle
+    digests: Mapping[str, str]
+    """Of the settings, by variable."""
 
     def report(self) -> Report:
         """Return everything known of this node now."""
+        report = self.bare_report()
+        return replace(report, events=self.chronicle.shown(report))
+
+    def bare_report(self) -> Report:
+        """Return it without the events, which only people want: finding them takes longer."""
         serving = self.serving.report() if self.serving else NginxReport(enabled=False)
-        return self.node.report(
-            [self.sshd.report()],
+        report = self.node.report(
+            [self.keyring.sshd.report()],
             serving,
             self.sync.report(),
+            self.containers.report() if self.containers else None,
             self.parts.failures,
             self.turns.report(),
         )
+        heard = self.adverts.heard
+        return replace(report, disks=self.disks.report(), polled=polled(), vrrp_heard=heard)
+
+    def gossip(self, report: Report) -> Gossip:
+        """Return what the peers are told of a report beside the state."""
+        return Gossip(details=details_of(report, self.digests), events=self.chronicle.events)
 
 
 def build(
@@ -65,7 +94,12 @@ def build(
     changes, hooks = Broadcast(), Hooks(settings)
     interface = Interface(settings, identity, paths, network)
     files = keepalived.Files.below(paths.run)
-    vrrp = Vrrp(files, changes, render=interface.render, on_role=hooks.announce)
+
+    def on_role(role: Role) -> None:
+        hooks.announce(role)
+        chronicle.on_role(role)
+
+    vrrp = Vrrp(files, changes, render=interface.render, on_role=on_role)
     vips = Vips(settings.vips, network, changes, role=lambda: vrrp.role, hangs=lambda: vrrp.hangs)
     mesh = Mesh(identity, changes, port=settings.link_port, paths=paths)
     nginx: Nginx | None = None
@@ -83,6 +117,7 @@ def build(
             nginx,
             changes,
             folders=lambda: sync,
+            fleet=lambda: containers.fleet if containers else None,
             well=lambda: _wrong_with(nginx, health),
             alone=lambda: not any(peer.eligible for peer in node.linked()),
         )
@@ -106,7 +141,27 @@ def build(
         peers=mesh.peers,
         head=lambda: sync.head,
     )
-    return Components(
+    adverts = Adverts(identity.node, identity.peers, settings.vrid)
+    chronicle = Chronicle(
+        str(identity.node),
+        paths.state / "timeline.json",
+        heard=mesh.events,
+        advert=lambda: adverts.last,
+        why=partial(_why, node),
+        silence=3 * interface.advert_interval,
+        on_change=changes.announce,
+    )
+
+    def report() -> Report:
+        return components.report()
+
+    keyring = Keyring(settings, identity, paths)
+    containers = None
+    if settings.containers and serving is not None:
+        containers = _containers(
+            settings, identity, paths, network, changes, mesh, serving, keyring
+        )
+    components = Components(
         settings=settings,
         identity=identity,
         paths=paths,
@@ -120,11 +175,18 @@ def build(
         node=node,
         hooks=hooks,
         mesh=mesh,
-        sshd=Supervisor(ssh.sshd(paths)),
+        keyring=keyring,
         sync=sync,
+        containers=containers,
         parts=Parts(),
         turns=turns,
+        disks=Disks(paths.state, paths.nginx),
+        notifier=Notifier(settings.notify, report, changes),
+        adverts=adverts,
+        chronicle=chronicle,
+        digests=digests(settings),
     )
+    return components
 
 
 def _health(
@@ -143,8 +205,38 @@ def _health(
     )
 
 
-def _wrong_with(nginx: Nginx, health: Health) -> str:
+def _containers(
+    settings: Settings,
+    identity: Identity,
+    paths: Paths,
+    network: Network,
+    changes: Broadcast,
+    mesh: Mesh,
+    serving: Serving,
+    keyring: Keyring,
+) -> Containers:
+    return Containers(
+        settings,
+        identity,
+        paths,
+        network,
+        changes,
+        peers=mesh.offers,
+        tell=mesh.offer,
+        taken=serving.taken,
+        served=lambda: serving.containers,
+        changed=serving.look,
+        shown=lambda: keyring.shown,
+    )
+
+
+def _wrong_with(nginx: Nginx, health: Health) -> str | None:
     """Tell what is wrong with nginx at this moment, for a configuration that is on trial."""
     if nginx.down:
         return "nginx is not running"
-    return "nginx does not answer" if "nginx" in health.failing(hard=True) else ""
+    return "nginx does not answer" if "nginx" in health.failing(hard=True) else None
+
+
+def _why(node: Node) -> str:
+    """Tell why the role of a node is what it is, if the election had to do with it."""
+    return "requested by `ha failover`" if node.handing_over else node.verdict.why

@@ -25,16 +25,25 @@ class Interface:
     ) -> None:
         self._settings, self._identity = settings, identity
         self._paths, self._network = paths, network
+        self._real_time = capabilities.may_run_in_real_time()
         self._rendered = ""
         """What keepalived was last rendered for; empty while that is being found out."""
+
+    @property
+    def advert_interval(self) -> float:
+        """Seconds between two adverts of this node."""
+        return keepalived.advert_interval(self._settings, real_time=self._real_time)
 
     async def render(self) -> str:
         """Return keepalived.conf; wait until some interface has the address."""
         self._rendered = self._settings.interface or await self._find()
-        real_time = capabilities.may_run_in_real_time()
-        log.info("keepalived runs %s", "in real time" if real_time else "at ordinary priority")
+        log.info(
+            "keepalived runs %s, with an advert every %g s",
+            "in real time" if self._real_time else "at ordinary priority",
+            self.advert_interval,
+        )
         return keepalived.render(
-            self._settings, self._identity, self._paths, self._rendered, real_time=real_time
+            self._settings, self._identity, self._paths, self._rendered, real_time=self._real_time
         )
 
     async def follow(self, restart: Callable[[], None]) -> None:

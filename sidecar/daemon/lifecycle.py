@@ -8,6 +8,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from typing import Any, Final
 
 from sidecar.core.report import Role
@@ -15,8 +16,6 @@ from sidecar.daemon.build import Components
 from sidecar.daemon.orders import orders
 from sidecar.errors import ExitCode, SidecarError
 from sidecar.host.supervise import GaveUpError
-from sidecar.programs import ssh
-from sidecar.programs.ssh_keys import keys_from_aside
 from sidecar.web import app, control
 
 log = logging.getLogger("daemon")
@@ -30,7 +29,7 @@ LINKED_WITHIN: Final = 3.0
 SYNCED_WITHIN: Final = 10.0
 """Seconds that keepalived's start waits for what the linked peers have."""
 
-EXCHANGE_EVERY: Final = 0.5
+EXCHANGE_EVERY: Final = 1.0
 
 RELEASED_WITHIN: Final = 2.0
 """Seconds that keepalived has to take the VIP off the NIC at a stop."""
@@ -45,7 +44,6 @@ class Lifecycle:
         self._rest: list[asyncio.Task[None]] = []
         self._starting: asyncio.Task[None] | None = None
         self._ended = asyncio.Event()
-        self._keys_installed = asyncio.Event()
 
     async def run(self, stopping: asyncio.Task[bool]) -> int:
         """Start everything, wait for `stopping` or the end of a vital task, stop everything."""
@@ -63,6 +61,7 @@ class Lifecycle:
     async def _start(self) -> None:
         node = self._all
         await node.sync.open()
+        await node.node.open()
         if node.nginx is not None:
             self._keep_vital("nginx", node.nginx.supervisor.run())
         self._keep_vital("vip", node.vips.run())
@@ -77,9 +76,15 @@ class Lifecycle:
         """Wait for nginx's first verdict, the links, the more preferred nodes; never for long."""
         node, wait_for = self._all, self._all.changes.wait_for
         await wait_for(lambda: node.health.settled, within=READY_WITHIN)
+        if not node.mesh.complete():
+            log.info("waiting up to %g s for the links to the other nodes", LINKED_WITHIN)
         await wait_for(node.mesh.complete, within=LINKED_WITHIN)
+        for peer in node.mesh.peers():
+            if not peer.linked:
+                log.warning("no link to %s yet: starting without it", peer.node)
         node.sync.see(node.mesh.peers())
         await node.sync.wait_settled(SYNCED_WITHIN)
+        await self._wait_until_known()
         preferred = {str(address) for address in node.settings.nodes[: node.identity.index]}
         await wait_for(
             lambda: (
@@ -89,6 +94,18 @@ class Lifecycle:
             ),
             within=LINKED_WITHIN,
         )
+
+    async def _wait_until_known(self) -> None:
+        """Wait as long as a node answers that does not have this one in its HA_NODES.
+
+        It would not send us its adverts, and both would hold the VIP.
+        """
+        said = False
+        while strangers := [peer.node for peer in self._all.mesh.peers() if peer.stranger]:
+            if not said:
+                log.error("waiting: this node is not in HA_NODES of %s", " and ".join(strangers))
+            said = True
+            await self._all.changes.wait_after(self._all.changes.version, within=1.0)
 
     async def _stop(self) -> None:
         """Stop in the order that keeps requests: VIP away, then nginx, then the rest."""
@@ -111,30 +128,36 @@ class Lifecycle:
         listen = settings.http_listen or (str(node.identity.node), "127.0.0.1")
         given, socket = orders(node), node.paths.control_socket
         parts: dict[str, Callable[[], Awaitable[None]]] = {
-            "sshd": self._run_sshd,
+            "sshd": node.keyring.run,
             "links": self._run_links,
             "exchange": self._exchange,
             "hooks": node.hooks.run,
-            "http": lambda: app.serve(node.report, addresses=listen, port=settings.http_port),
+            "http": lambda: app.serve(
+                node.report,
+                addresses=listen,
+                port=settings.http_port,
+                directory=node.paths.config / "page",
+                zone=settings.timezone,
+            ),
             "control": lambda: control.serve(node.report, given, socket=socket),
             "counters": node.vrrp.count,
+            "disks": node.disks.run,
             "sync": node.sync.run,
+            "adverts": node.adverts.run,
+            "timeline": lambda: node.chronicle.run(node.bare_report),
         }
+        if settings.notify:
+            parts["notify"] = node.notifier.run
         if settings.interface is None:
             parts["interface"] = lambda: node.interface.follow(node.vrrp.restart)
         if node.serving is not None:
             parts["serving"] = node.serving.run
+        if node.containers is not None:
+            parts["containers"] = node.containers.run
         return parts
 
-    async def _run_sshd(self) -> None:
-        node = self._all
-        keys = await keys_from_aside(node.settings.secret)
-        ssh.install(node.paths, node.identity, keys=keys, port=node.settings.link_port)
-        self._keys_installed.set()
-        await node.sshd.run()
-
     async def _run_links(self) -> None:
-        await self._keys_installed.wait()
+        await self._all.keyring.installed.wait()
         await self._all.mesh.run()
 
     async def _exchange(self) -> None:
@@ -142,7 +165,11 @@ class Lifecycle:
         node = self._all
         while True:
             version = node.changes.version
-            node.mesh.publish(node.node.state())
+            report = node.bare_report()
+            node.mesh.publish(replace(node.node.state(), keys=node.keyring.digests))
+            node.mesh.tell(node.gossip(report))
+            if node.keyring.follow(node.node.linked()):
+                node.changes.announce()  # the relay shows a certificate of the same secret
             node.sync.see(node.mesh.peers())
             await node.changes.wait_after(version, within=EXCHANGE_EVERY)
 

@@ -25,10 +25,15 @@ def orders(node: Components) -> dict[str, Order]:
         "resume": vital.resume,
         "reload": node.serving.reload if node.serving else _reload_nothing,
         "sync": by_sync(lambda sync: sync.sync),
+        "sync hold": by_sync(lambda sync: sync.hold),
         "sync release": by_sync(lambda sync: sync.release),
+        "sync adopt": by_sync(lambda sync: sync.adopt),
         "rollback": by_sync(lambda sync: sync.rollback),
         "restore": by_sync(lambda sync: sync.restore),
+        "clear": by_sync(lambda sync: sync.clear),
+        "notify test": node.notifier.test,
         "bring": by_sync(lambda sync: sync.bring),
+        "verify": by_sync(lambda sync: sync.verify),
     }
 
 

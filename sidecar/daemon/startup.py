@@ -7,6 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
+from sidecar.core.report import Problem, Severity
 from sidecar.core.settings import Address, Identity, Settings
 from sidecar.errors import SettingsError
 from sidecar.host import capabilities
@@ -28,33 +29,46 @@ def prepare_host(paths: Paths) -> None:
     """
     raise_limit()
     if problems := _lacking(paths):
-        raise SettingsError(problems)
+        raise SettingsError([*map(str, problems)])
     paths.run.chmod(0o700)
     for problem in _state_problems(paths):
         log.error("%s", problem)
 
 
-def host_problems(paths: Paths) -> list[str]:
-    """Return what the container may not do and must or should, each with what to change."""
-    return [*_lacking(paths), *_state_problems(paths)]
+def host_problems(paths: Paths) -> tuple[Problem, ...]:
+    """Return what the container lacks: capabilities, and directories that it can write to."""
+    return (*_lacking(paths), *_state_problems(paths))
 
 
-def _lacking(paths: Paths) -> list[str]:
+def _lacking(paths: Paths) -> tuple[Problem, ...]:
     lacking = [
-        f"the container lacks the capability {name}: {capabilities.NEEDED[name]}"
-        f"\n    add it to cap_add: {name}"
+        Problem(
+            code="capability-missing",
+            severity=Severity.ERROR,
+            message=f"the container lacks the capability {name}: {capabilities.NEEDED[name]}",
+            hint=f"add it to cap_add: {name}",
+        )
         for name in capabilities.missing()
     ]
-    if not _writable(paths.run):
-        lacking.append(f"cannot write to {paths.run}\n    mount a tmpfs on {paths.run.parent}")
-    return lacking
+    return (*lacking, *_not_writable(paths.run, f"mount a tmpfs on {paths.run.parent}"))
 
 
-def _state_problems(paths: Paths) -> list[str]:
-    if _writable(paths.state):
-        return []
+def _state_problems(paths: Paths) -> tuple[Problem, ...]:
     hint = "mount a volume on it: it keeps what must survive a new container"
-    return [f"cannot write to {paths.state}\n    {hint}"]
+    return _not_writable(paths.state, hint)
+
+
+def _not_writable(directory: Path, hint: str) -> tuple[Problem, ...]:
+    if _writable(directory):
+        return ()
+    return (
+        Problem(
+            code="not-writable",
+            severity=Severity.ERROR,
+            message=f"cannot write to {directory}",
+            hint=hint,
+        ),
+    )
 
 
 async def identify(settings: Settings, network: Network) -> Identity:

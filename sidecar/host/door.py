@@ -71,7 +71,6 @@ class Door:
         listener.settimeout(0)
         listener.listen(BACKLOG)
         self._listen()
-        self._sweep()
 
     def close(self) -> None:
         """Accept nobody any more; whoever is being served stays."""
@@ -111,6 +110,8 @@ class Door:
         )
         self._sources.setdefault(guest.source, {})[guest] = None
         self._open += 1
+        if self._sweep not in self._timers:
+            self._later(1.0, self._sweep)
 
     def _drop_one(self) -> None:
         source, guests = max(self._sources.items(), key=lambda item: len(item[1]))
@@ -141,12 +142,14 @@ class Door:
 
     def _sweep(self) -> None:
         """Cut those whose time is over."""
+        self._timers.pop(self._sweep, None)
         now = self._loop.time()
         for guest in self._guests():
             patience = self._lifetime if guest.served else self._first_byte
             if patience is not None and now - guest.came > patience:
                 guest.drop()
-        self._later(1.0, self._sweep)
+        if self._open:
+            self._later(1.0, self._sweep)
 
     def _guests(self) -> list["_Guest"]:
         return [guest for guests in self._sources.values() for guest in guests]

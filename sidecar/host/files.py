@@ -5,10 +5,14 @@ import os
 import shutil
 import stat
 import tempfile
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
 from io import BufferedReader
 from pathlib import Path
 
-from sidecar.core.exclude import TEMPORARY
+from sidecar.core.history.exclude import TEMPORARY
+from sidecar.host.flush import flush
 
 
 def write(path: Path, content: str | bytes, *, mode: int = 0o644, durable: bool = False) -> bool:
@@ -88,11 +92,33 @@ def remove(path: Path, *, durable: bool = False) -> bool:
 
 def sync_directory(directory: Path) -> None:
     """Make sure that what was created, renamed or removed in a directory stays so."""
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-    try:
+    with _opened(directory) as descriptor:
         os.fsync(descriptor)
+
+
+def sync_all(written: Sequence[Path]) -> None:
+    """Make sure that regular files survive a power loss as they are; raise OSError if it fails."""
+    flush([partial(_sync, path) for path in written], _each({path.parent for path in written}))
+
+
+@contextmanager
+def _opened(directory: Path) -> Iterator[int]:
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        yield descriptor
     finally:
         os.close(descriptor)
+
+
+def _each(directories: Iterable[Path]) -> Iterator[int]:
+    for directory in directories:
+        with _opened(directory) as descriptor:
+            yield descriptor
+
+
+def _sync(path: Path) -> None:
+    with open_regular(path) as file:
+        os.fsync(file.fileno())
 
 
 def _has(path: Path, data: bytes, mode: int) -> bool:

@@ -14,11 +14,12 @@ import os
 import re
 import selectors
 import signal
+import sys
 import time
 import traceback
 from bisect import bisect_left
 from contextlib import suppress
-from itertools import accumulate
+from itertools import accumulate, islice
 from pathlib import Path
 from types import FrameType
 from typing import Final, override
@@ -33,9 +34,18 @@ LONG: Final = 0.1
 BUCKETS: Final = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0)
 """Upper bounds of the histogram, in seconds."""
 
-_BIRTH: Final = re.compile(r"^_execute_child \(| < start \(\S*/threading\.py:")
-"""Where a new process or thread is waited for until it runs. On a busy machine that one waits for a
-processor meanwhile, which the kernel does not tell apart; programs have to start from this thread.
+SWITCH: Final = 0.0005
+"""Seconds after which a thread that computes has to let the loop go on (Python's default: 0.005).
+
+A turn waits that long at each of its system calls, and it has tens of them.
+"""
+
+_OTHERS: Final = re.compile(
+    r"\b_execute_child \(| < start \(\S*/threading\.py:|^_ask \(\S*/netlink\.py:"
+)
+"""Where the kernel lets this thread wait for others, which it does not tell apart: for a new
+process or thread that waits for a processor until it runs (programs have to start from this
+thread), and for whoever changes the network of any container of the machine: one lock is for all.
 """
 
 _FRAMES: Final = 8
@@ -67,7 +77,7 @@ class Turns:
         """Note a turn: its seconds, those of them that it did not wait for a processor, a place."""
         self._counts[bisect_left(BUCKETS, took)] += 1
         self._seconds += took
-        if _BIRTH.search(where):
+        if _OTHERS.search(where):
             own = min(own, LONG)
         if own > self._longest:
             self._longest, self._where = own, where
@@ -77,7 +87,11 @@ class Turns:
 
 
 def measured(turns: Turns) -> asyncio.AbstractEventLoop:
-    """Return a loop whose turns are counted; make it in the main thread, as it uses SIGALRM."""
+    """Return a loop whose turns are counted, and which no other thread keeps waiting for long.
+
+    Make it in the main thread, as it uses SIGALRM.
+    """
+    sys.setswitchinterval(SWITCH)
     return asyncio.SelectorEventLoop(_Selector(turns))
 
 
@@ -125,6 +139,7 @@ class _Selector(selectors.EpollSelector):
 
     def _on_alarm(self, _number: int, frame: FrameType | None) -> None:
         """Remember where a turn is that has become long."""
-        frames = reversed(traceback.extract_stack(frame)[-_FRAMES:])
-        places = (f"{one.name} ({one.filename}:{one.lineno})" for one in frames)
-        self._where = " < ".join(places)
+        # Without the lines of code, which would be read from the disk meanwhile.
+        frames = ((one.f_code, line) for one, line in traceback.walk_stack(frame))
+        places = (f"{code.co_name} ({code.co_filename}:{line})" for code, line in frames)
+        self._where = " < ".join(islice(places, _FRAMES))

@@ -18,6 +18,7 @@ from typing import Final, Self
 from sidecar.core.settings import Address
 from sidecar.errors import ProgramError
 from sidecar.host import netlink
+from sidecar.host.adverts import VRRP, header_length
 from sidecar.host.broadcast import Broadcast
 from sidecar.host.netlink import Message
 
@@ -61,9 +62,6 @@ _NO_SUCH_TABLE: Final = (errno.ENOENT, errno.EOPNOTSUPP, errno.EAFNOSUPPORT)
 
 _DUMPS: Final = 5
 """Tries at a table that changes while it is read."""
-
-_VRRP: Final = 112
-"""IP protocol number."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -343,10 +341,9 @@ async def _advert(sources: Collection[Address], vrid: int) -> bool:
     family = socket.AF_INET if next(iter(sources)).version == 4 else socket.AF_INET6
     wanted = {str(source) for source in sources}
     kind = socket.SOCK_RAW | socket.SOCK_NONBLOCK
-    with socket.socket(family, kind, _VRRP) as listener:
+    with socket.socket(family, kind, VRRP) as listener:
         while True:
             packet, sender = await asyncio.get_running_loop().sock_recvfrom(listener, 256)
-            # IPv4 raw sockets deliver the IP header too, IPv6 ones do not (raw(7)).
-            start = (packet[0] & 0x0F) * 4 if family == socket.AF_INET else 0
+            start = header_length(packet, family)
             if sender[0] in wanted and packet[start + 1 : start + 2] == bytes([vrid]):
                 return True

@@ -30,6 +30,11 @@ class Paths:
         return self.run / "link"
 
     @property
+    def relay_sockets(self) -> Path:
+        """Where nginx's workers, who may not enter `run`, find the way to the peers' relays."""
+        return self.run.with_name(f"{self.run.name}-relay")
+
+    @property
     def nginx_status_socket(self) -> Path:
         """Where the stock nginx.conf answers probes and stub_status."""
         return self.run / "nginx" / "status.sock"

@@ -185,5 +185,12 @@ class Supervisor:
 def _epitaph(child: Child, words: str) -> str:
     code = child.returncode
     assert code is not None
-    cause = f"killed by {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
+    cause = f"killed by {_signal_name(-code)}" if code < 0 else f"exit code {code}"
     return f"{cause}: {words}" if words else cause
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:  # a real-time one, as keepalived has for its dump
+        return f"signal {number}"

@@ -8,17 +8,18 @@ import asyncio
 import logging
 import os
 import time
+from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Collection, Iterator
-from contextlib import aclosing, suppress
+from contextlib import aclosing, contextmanager, suppress
 from functools import cache, partial
 from pathlib import Path
 from typing import Final
 
-from sidecar.core.exclude import TEMPORARY
+from sidecar.core.history.exclude import TEMPORARY
 from sidecar.host.inotify import Inotify, LostError
 from sidecar.host.mounts import containing, mounts
 
-SETTLE: Final = 0.5
+SETTLE: Final = 0.2
 """Seconds without a change after which it is told."""
 
 PATIENCE: Final = 5.0
@@ -62,6 +63,9 @@ Signature = frozenset[tuple[str, int, int, int]]
 
 log = logging.getLogger("watch")
 
+_POLLED: Final[Counter[str]] = Counter()
+"""How many are looking at what: a limit of the kernel is one of the whole process."""
+
 
 async def changes(*roots: Path, single: Collection[Path] = ()) -> AsyncGenerator[float]:
     """Give an item each time something has changed and then been quiet, and one at the beginning.
@@ -84,10 +88,17 @@ async def changes(*roots: Path, single: Collection[Path] = ()) -> AsyncGenerator
                 if not isinstance(error, FileNotFoundError | NotADirectoryError):
                     until = _after(LIMIT_LASTS)
         if mute:
-            _say_once(", ".join(map(str, (*roots, *single))), mute)
-            async with aclosing(_seen(roots, single, until)) as seen:
-                async for before in seen:
-                    yield before
+            places = ", ".join(map(str, (*roots, *single)))
+            _say_once(places, mute)
+            with _counted(places):
+                async with aclosing(_seen(roots, single, until)) as seen:
+                    async for before in seen:
+                        yield before
+
+
+def polled() -> tuple[str, ...]:
+    """Return what is being looked at each second, since the kernel does not tell."""
+    return tuple(sorted(_POLLED))
 
 
 def signature(*roots: Path, single: Collection[Path] = ()) -> Signature:
@@ -101,6 +112,17 @@ def signature(*roots: Path, single: Collection[Path] = ()) -> Signature:
             status = path.stat()
             found.add((str(path), status.st_ino, status.st_size, status.st_ctime_ns))
     return frozenset(found)
+
+
+@contextmanager
+def _counted(places: str) -> Iterator[None]:
+    _POLLED[places] += 1
+    try:
+        yield
+    finally:
+        _POLLED[places] -= 1
+        if not _POLLED[places]:
+            del _POLLED[places]
 
 
 @cache

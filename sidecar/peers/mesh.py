@@ -4,20 +4,26 @@ import asyncio
 import logging
 import operator
 import time
-from typing import Final
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
 
+from msgspec import to_builtins
 from tenacity import AsyncRetrying, retry_if_result, stop_never, wait_exponential, wait_random
 
 from sidecar import __version__
-from sidecar.core.protocol import MAX_LINE
+from sidecar.core.containers.fleet import PeerOffers
+from sidecar.core.containers.site import Offer
+from sidecar.core.gossip import Gossip, pack
+from sidecar.core.protocol import MAX_LINE, pages
 from sidecar.core.report import NodeState, PeerReport
 from sidecar.core.settings import Identity
+from sidecar.core.timeline import Event
 from sidecar.errors import ProgramError
 from sidecar.host.broadcast import Broadcast
 from sidecar.host.door import Door, listen_at
 from sidecar.host.paths import Paths
 from sidecar.host.process import Pipe
-from sidecar.peers.link import Link
+from sidecar.peers.link import Link, Talk
 from sidecar.peers.peer import Peer, Way, differs
 from sidecar.programs import ssh
 from sidecar.programs.ssh_words import explain
@@ -34,14 +40,14 @@ GOOD: Final = 5.0
 """Seconds that a link has to live for earlier failures to be forgotten."""
 
 ROOM: Final = 8
-"""Connections that a peer may have to us: one talks, others begin or end."""
+"""Connections that a peer may have to us: one in use, others starting or ending."""
 
 
 class Mesh:
     """The links of this node.
 
-    Given: who we are, the port of every node's sshd, and where things lie. It announces when the
-    answer of `peers()` has changed by more than the time. `ssh.install` comes first.
+    Given: the identity of this node, the port of every node's sshd, and the paths. It announces
+    when `peers()` would return something new, times aside. `ssh.install` comes first.
     """
 
     def __init__(self, identity: Identity, changes: Broadcast, *, port: int, paths: Paths) -> None:
@@ -50,6 +56,9 @@ class Mesh:
         self._paths = paths
         self._changes = changes
         self._state = NodeState(node=str(identity.node), version=__version__)
+        self._told = Gossip()
+        self._packed: Mapping[str, Any] = {}
+        self._sites: Sequence[bytes] = ()
         self._links: set[Link] = set()
         self._peers = tuple(
             Peer(address, own=identity.node, changes=changes) for address in identity.peers
@@ -60,12 +69,30 @@ class Mesh:
         return tuple(peer.report() for peer in self._peers)
 
     def publish(self, state: NodeState) -> None:
-        """Let all peers know `state`; at once if it says something new."""
+        """Send `state` to all peers; at once if it has changed."""
         new = differs(self._state, state)
         self._state = state
         if new:
-            for link in self._links:
-                link.notify()
+            self._notify()
+
+    def tell(self, gossip: Gossip) -> None:
+        """Send the gossip to all peers; at once if it has changed."""
+        if gossip != self._told:
+            self._told, self._packed = gossip, pack(gossip)
+            self._notify()
+
+    def events(self) -> tuple[Event, ...]:
+        """Return the events that the peers have reported."""
+        return tuple(event for peer in self._peers for event in peer.gossip.events)
+
+    def offers(self) -> tuple[PeerOffers, ...]:
+        """Return the sites of each peer's containers, in the order of HA_NODES."""
+        return tuple(peer.offers() for peer in self._peers)
+
+    def offer(self, offers: Sequence[Offer]) -> None:
+        """Send the sites of this node's containers at once to all peers that take them."""
+        self._sites = pages([to_builtins(offer) for offer in offers], time.time())
+        self._notify()
 
     def complete(self) -> bool:
         """Tell whether all peers are linked."""
@@ -86,7 +113,7 @@ class Mesh:
                     door.close()
 
     def _listen(self, peer: Peer, group: asyncio.TaskGroup) -> Door:
-        """Take the links that `peer` opens: sshd's forced command connects each to this socket."""
+        """Accept links from `peer`: sshd's forced command connects each to this socket."""
 
         def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             group.create_task(self._answer(peer, reader, writer), name=f"link from {peer.address}")
@@ -108,7 +135,7 @@ class Mesh:
             else:
                 peer.recover(Way.THEIRS)
 
-        link = Link(reader, writer, current=self._current, receive=receive, answering=True)
+        link = self._link(peer, reader, writer, receive=receive, answering=True)
         try:
             reason = await self._talk(link)
             if link.refusal is not None and link.established is None:
@@ -121,14 +148,14 @@ class Mesh:
             writer.close()
 
     def _welcome(self, peer: Peer, link: Link) -> None:
-        """Make this the one link that `peer` has to us, and try at once to have one to it."""
+        """Make this the only link that `peer` has to us, and try at once to open one to it."""
         if peer.answered is not None:
             peer.answered.close()
         peer.answered = link
         peer.call_now()
 
     async def _keep_calling(self, peer: Peer) -> None:
-        """Call `peer` again and again; the pauses grow until a link was good."""
+        """Connect to `peer` again and again; the pauses grow until a link has lived for `GOOD`."""
         calls = AsyncRetrying(
             retry=retry_if_result(operator.not_),
             stop=stop_never,
@@ -147,7 +174,7 @@ class Mesh:
                 await peer.pause(LONGEST_PAUSE)
 
     async def _call(self, peer: Peer) -> bool:
-        """Open a connection to `peer`, talk until it ends, and tell whether it was a good one."""
+        """Connect to `peer`, talk until the end, and tell whether the link lived for `GOOD`."""
 
         def receive(state: NodeState) -> None:
             peer.receive(state)
@@ -162,12 +189,29 @@ class Mesh:
             command=ssh.LINK_COMMAND,
         )
         async with Pipe.open(command) as pipe:
-            link = Link(
-                pipe.stdout, pipe.stdin, current=self._current, receive=receive, answering=False
-            )
+            link = self._link(peer, pipe.stdout, pipe.stdin, receive=receive, answering=False)
             reason = await self._talk(link) or explain(await pipe.last_words())
         peer.fail(Way.OURS, reason or "the other node closed it")
         return link.established is not None and time.monotonic() - link.established >= GOOD
+
+    def _link(
+        self,
+        peer: Peer,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        *,
+        receive: Callable[[NodeState], None],
+        answering: bool,
+    ) -> Link:
+        talk = Talk(
+            current=lambda: self._state,
+            gossip=lambda: self._packed,
+            sites=lambda: self._sites,
+            receive=receive,
+            hear=peer.hear,
+            receive_sites=peer.receive_sites,
+        )
+        return Link(reader, writer, talk, answering=answering)
 
     async def _talk(self, link: Link) -> str:
         self._links.add(link)
@@ -176,5 +220,6 @@ class Mesh:
         finally:
             self._links.discard(link)
 
-    def _current(self) -> NodeState:
-        return self._state
+    def _notify(self) -> None:
+        for link in self._links:
+            link.notify()

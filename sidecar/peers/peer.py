@@ -3,17 +3,27 @@
 import asyncio
 import logging
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 from enum import Enum
+from typing import Final
 
-from sidecar.core.protocol import check_claim
+from sidecar.core.containers.fleet import PeerOffers
+from sidecar.core.containers.site import Offer, from_peer
+from sidecar.core.gossip import Gossip
+from sidecar.core.protocol import ProtocolError, check_claim
 from sidecar.core.report import NodeState, PeerReport
 from sidecar.core.settings import Address
 from sidecar.host.broadcast import Broadcast
 from sidecar.peers.link import SILENCE, Link
+from sidecar.programs.ssh_words import Failure
 
 log = logging.getLogger(__name__)
+
+
+DENIED_FOR: Final = 10.0
+"""Seconds for which a peer's word counts that it does not know this node."""
 
 
 class Way(Enum):
@@ -26,8 +36,8 @@ class Way(Enum):
 class Peer:
     """One of the other nodes.
 
-    It announces when what `report` says has changed by more than the time. It is linked while its
-    states come, on the connection that we opened or its own.
+    It announces when `report` would return something new, times aside. It is linked while its
+    states arrive, on the connection that we opened or on its own.
     """
 
     def __init__(self, address: Address, *, own: Address, changes: Broadcast) -> None:
@@ -37,9 +47,15 @@ class Peer:
         self._own = own
         self._changes = changes
         self._state: NodeState | None = None
+        self.gossip = Gossip()
+        """The last gossip received from it."""
+        self._offers: tuple[Offer, ...] = ()
+        self._offered = 0.0
         self._received = 0.0
         self._skew: float | None = None
         self._errors = dict.fromkeys(Way, "")
+        self._denied: float | None = None
+        """When it last said that it does not know this node (monotonic clock)."""
         self._up = False
         self._expiry: asyncio.TimerHandle | None = None
         self._call_now = asyncio.Event()
@@ -51,7 +67,7 @@ class Peer:
 
     @property
     def error(self) -> str:
-        """Why a connection cannot be kept; that of ours first, for we know more of it."""
+        """Why there is no connection; ours first, as we know more about it."""
         return self._errors[Way.OURS] or self._errors[Way.THEIRS]
 
     def report(self) -> PeerReport:
@@ -63,7 +79,26 @@ class Peer:
             age=None if self._state is None else time.monotonic() - self._received,
             clock_skew=self._skew,
             error=self.error,
+            details=self.gossip.details,
+            stranger=self._denied is not None and time.monotonic() - self._denied < DENIED_FOR,
         )
+
+    def offers(self) -> PeerOffers:
+        """Return the sites of its containers, as it told of them last."""
+        return PeerOffers(node=str(self.address), linked=self.linked, offers=self._offers)
+
+    def receive_sites(self, items: Sequence[object], clock: float) -> None:
+        """Take its sites from either connection; raise ProtocolError if they are not valid."""
+        try:
+            offers = from_peer(items)
+        except ValueError as error:
+            raise ProtocolError(f"its sites are not valid: {error}") from None
+        if 0 < self._offered - clock < SILENCE:  # the slower connection brings the same, later
+            return
+        self._offered = clock
+        if offers != self._offers:
+            self._offers = offers
+            self._changes.announce()
 
     def receive(self, state: NodeState) -> None:
         """Take a state from either connection; raise ProtocolError if it is not the peer's own."""
@@ -76,21 +111,33 @@ class Peer:
         changed = not self._up or self._state is None or differs(self._state, state)
         self._skew = state.clock - time.time()
         self._state = state
+        if not state.containers:
+            self._offers = ()
         if not self._up:
             self._up = True
             log.info("link to %s is up", self.address)
         if changed:
             self._changes.announce()
 
+    def hear(self, gossip: Gossip) -> None:
+        """Take its gossip."""
+        if gossip != self.gossip:
+            self.gossip = gossip
+            self._changes.announce()
+
     def fail(self, way: Way, error: str) -> None:
-        """Remember why there is no connection that way; log it when that is news."""
+        """Remember why there is no connection in that direction; log it if that is new."""
+        if way is Way.OURS and error.startswith(Failure.DENIED.value):
+            self._denied = time.monotonic()
         if error != self._errors[way]:
             self._errors[way] = error
             log.warning("cannot keep the link %s %s: %s", way.value, self.address, error)
             self._changes.announce()
 
     def recover(self, way: Way) -> None:
-        """Forget the last failure: the connection that way stands."""
+        """Forget the last failure: the connection in that direction is up."""
+        if way is Way.OURS:
+            self._denied = None
         if self._errors[way]:
             self._errors[way] = ""
             self._changes.announce()
@@ -119,5 +166,5 @@ class Peer:
 
 
 def differs(old: NodeState, new: NodeState) -> bool:
-    """Tell whether two states of a node say different things, whenever they said them."""
+    """Tell whether two states of a node differ in more than their time."""
     return replace(old, clock=0.0) != replace(new, clock=0.0)

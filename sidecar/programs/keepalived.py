@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from sidecar.core.election import base_priority
 from sidecar.core.report import Role, VrrpCounters, VrrpReport
 from sidecar.core.settings import Identity, Prefer, Settings
+from sidecar.core.vip.election import base_priority
 from sidecar.errors import ProgramError
 from sidecar.host.paths import Paths
 from sidecar.programs.templates import render as render_template
@@ -21,6 +21,12 @@ DUMP_SIGNAL: Final = signal.SIGRTMIN + 2
 """Makes keepalived write its JSON dump (`keepalived --signum=JSON`)."""
 
 GRACES: Final = ((signal.SIGTERM, 5.0),)
+
+REAL_TIME_INTERVAL: Final = 0.03
+"""Seconds between two adverts of a keepalived that no ordinary process can delay."""
+
+ORDINARY_INTERVAL: Final = 0.1
+"""The same where it waits its turn."""
 
 _DEAF: Final = "Unable to monitor track files"
 """All that it says when the kernel has no inotify instance for it; it then runs, told nothing."""
@@ -96,6 +102,17 @@ class Files:
         return self.directory / "keepalived.json"
 
 
+def advert_interval(settings: Settings, *, real_time: bool) -> float:
+    """Return the seconds between two adverts.
+
+    An ordinary process may get no processor for longer than three short ones. A BACKUP goes by what
+    its MASTER says (RFC 5798 §6.4.2), so nodes of either kind may be together.
+    """
+    if settings.advert_interval is not None:
+        return settings.advert_interval
+    return REAL_TIME_INTERVAL if real_time else ORDINARY_INTERVAL
+
+
 def render(
     settings: Settings,
     identity: Identity,
@@ -118,7 +135,7 @@ def render(
         vrid=settings.vrid,
         priority=base_priority(identity.index),
         real_time=real_time,
-        advert_interval=f"{settings.advert_interval:g}",
+        advert_interval=f"{advert_interval(settings, real_time=real_time):g}",
         sticky=settings.prefer is Prefer.NONE,
         lease=" ".join([*lease, *(str(vip) for vip in settings.vips)]),
         vips=vips,
@@ -129,7 +146,7 @@ def render(
 def command(files: Files) -> list[str]:
     """Return the command that runs keepalived in the foreground, VRRP only."""
     return [
-        "/usr/sbin/keepalived",
+        "keepalived",
         "--dont-fork",
         "--vrrp",
         "--log-console",

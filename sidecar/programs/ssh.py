@@ -55,9 +55,9 @@ class SshFiles:
         return self.directory / "host_key"
 
     @property
-    def client_key(self) -> Path:
-        """The private key of every node's client."""
-        return self.directory / "client_key"
+    def client_keys(self) -> tuple[Path, Path]:
+        """The private keys of every node's client; the second one while the secret changes."""
+        return self.directory / "client_key", self.directory / "former_client_key"
 
     @property
     def known_hosts(self) -> Path:
@@ -70,26 +70,38 @@ class SshFiles:
         return self.directory / "authorized_keys"
 
 
-def install(paths: Paths, identity: Identity, *, keys: Keys, port: int) -> None:
-    """Write all files that sshd and the client need."""
+def install(
+    paths: Paths, identity: Identity, *, keys: Sequence[Keys], port: int, shown: int = 0
+) -> None:
+    """Write all files that sshd and the client need.
+
+    All of the keys are taken from others, and offered to them; the host's key is one of them.
+    """
     places = SshFiles.below(paths)
     places.directory.mkdir(parents=True, exist_ok=True)
     places.directory.chmod(0o700)
     for path, content in (
-        (places.host_key, keys.host.private),
-        (places.client_key, keys.client.private),
-        (places.known_hosts, f"{HOST_ALIAS} {keys.host.public}\n"),
-        (places.authorized_keys, authorized_keys(keys.client.public, identity.peers, paths)),
+        *zip(places.client_keys, (one.client.private for one in keys), strict=False),
+        (places.known_hosts, "".join(f"{HOST_ALIAS} {one.host.public}\n" for one in keys)),
+        (places.authorized_keys, authorized_keys(keys, identity.peers, paths)),
         (places.config, sshd_config(places, identity.node, port)),
     ):
         files.write(path, content, mode=0o600)
+    show(paths, keys[shown])
 
 
-def authorized_keys(public: str, peers: Sequence[Address], paths: Paths) -> str:
-    """Return the line that lets the peers, and nobody else, start `peer` and nothing else."""
+def show(paths: Paths, keys: Keys) -> None:
+    """Let sshd have the host's key of these; it reads it at its start and after a SIGHUP."""
+    files.write(SshFiles.below(paths).host_key, keys.host.private, mode=0o600)
+
+
+def authorized_keys(keys: Sequence[Keys], peers: Sequence[Address], paths: Paths) -> str:
+    """Return the lines that let the peers, and nobody else, start `peer` and nothing else."""
     sources = ",".join(str(peer) for peer in peers)
     command = f"{paths.programs}/peer {paths.run}"
-    return f'restrict,from="{sources}",command="{command}" {public}\n'
+    return "".join(
+        f'restrict,from="{sources}",command="{command}" {one.client.public}\n' for one in keys
+    )
 
 
 def sshd_config(places: SshFiles, node: Address, port: int) -> str:
@@ -201,7 +213,6 @@ def _client(paths: Paths, node: Address, port: int, **more: str) -> list[str]:
         "GlobalKnownHostsFile": "/dev/null",
         "HostKeyAlias": HOST_ALIAS,
         "IdentitiesOnly": "yes",
-        "IdentityFile": str(places.client_key),
         "Port": str(port),
         "ServerAliveInterval": "5",
         "ServerAliveCountMax": "3",
@@ -211,5 +222,7 @@ def _client(paths: Paths, node: Address, port: int, **more: str) -> list[str]:
         "UserKnownHostsFile": str(places.known_hosts),
         **more,
     }
-    flags = [word for name, value in options.items() for word in ("-o", f"{name}={value}")]
+    identities = [("IdentityFile", str(key)) for key in places.client_keys if key.exists()]
+    given = (*options.items(), *identities)
+    flags = [word for name, value in given for word in ("-o", f"{name}={value}")]
     return ["ssh", "-F", "none", "-T", *flags]

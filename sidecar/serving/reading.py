@@ -7,13 +7,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-from sidecar.core.change import different
+from sidecar.core.history.change import different
+from sidecar.core.history.snapshot import Kind, Tree
 from sidecar.core.nginx import Named
 from sidecar.core.settings import Settings
-from sidecar.core.snapshot import Kind, Tree
 from sidecar.host.paths import Paths
 from sidecar.host.watch import Signature, signature
 from sidecar.programs import nginx
+from sidecar.serving.containers import ContainersFile
 
 _MOST_LINKS: Final = 40
 """As the kernel's own limit (path_resolution(7))."""
@@ -21,16 +22,16 @@ _MOST_LINKS: Final = 40
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reading:
-    """What lies on the disk for nginx to read, at a moment."""
+    """What nginx would read from disk at one moment."""
 
     tree: Tree | None
     """The synced folders; None where they are part of the signature."""
     rendered: Mapping[Path, str]
     signature: Signature
-    """Of all that is neither."""
+    """Of all files that are neither in `tree` nor in `rendered`."""
 
     def at_rest(self, restless: frozenset[str]) -> "Reading":
-        """Return what is left of it without some paths."""
+        """Return this reading without the paths that still change."""
         left = frozenset(entry for entry in self.signature if entry[0] not in restless)
         return replace(self, signature=left)
 
@@ -47,20 +48,23 @@ def moved(one: Reading, other: Reading) -> frozenset[str]:
 
 
 class Reader:
-    """Looks at what nginx reads. Everything here blocks: call it in a thread."""
+    """Looks at what nginx reads. Everything here blocks: call it in a thread.
 
-    def __init__(self, settings: Settings, paths: Paths) -> None:
-        self._settings, self._paths = settings, paths
+    Given: the settings, the paths, and the file with the sites of containers.
+    """
+
+    def __init__(self, settings: Settings, paths: Paths, containers: ContainersFile) -> None:
+        self._settings, self._paths, self._containers = settings, paths, containers
         self._synced = tuple(Path(root) for root in settings.sync_paths)
         self.folders = tuple(dict.fromkeys((paths.nginx, *self._synced)))
-        """All that a person's configuration may lie in."""
+        """All directories that may hold a user's configuration."""
 
     def read(self, tree: Tree | None, named: Named) -> Reading:
         """Return what is there now; given: the synced folders, if that is known."""
         roots = self.unsynced if tree is not None else self.folders
         return Reading(
             tree=tree,
-            rendered=nginx.rendered(self._settings, self._paths),
+            rendered=self._rendered(),
             signature=signature(*roots, single=self.outside(tree, named)),
         )
 
@@ -75,6 +79,9 @@ class Reader:
         # What came since is not among the files that it says it has read.
         new = {entry for entry in again if entry[0] in named.files and entry[0] not in before}
         return replace(looked, signature=frozenset(kept | new))
+
+    def _rendered(self) -> Mapping[Path, str]:
+        return {**nginx.rendered(self._settings, self._paths), **self._containers.rendered()}
 
     @property
     def unsynced(self) -> tuple[Path, ...]:
@@ -99,7 +106,7 @@ class Reader:
         return frozenset(path for path in places if not self._covered(str(path), None))
 
     def _covered(self, path: str, tree: Tree | None) -> bool:
-        """Tell whether a change of what lies at a path, and where it leads, is seen anyway."""
+        """Tell whether a change of a path, or of what it links to, is noticed anyway."""
         if _below(path, (self._paths.run,)):
             return True
         if tree is not None and path in tree and tree[path].kind is Kind.FILE:

@@ -12,23 +12,28 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
-from contextlib import aclosing, suppress
+from contextlib import suppress
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final
 
+from sidecar.core.containers.fleet import Taken
+from sidecar.core.containers.plan import Fleet
 from sidecar.core.cooldown import Cooldown
+from sidecar.core.history.snapshot import Tree
 from sidecar.core.nginx import Named, advice, named, of_this_machine
-from sidecar.core.report import NginxReport, StubStatus
+from sidecar.core.report import NginxReport
 from sidecar.core.settings import Settings
-from sidecar.core.snapshot import Tree
-from sidecar.core.sync import Hold
+from sidecar.core.sync_report import Hold
 from sidecar.errors import MachineError, RefusedError
 from sidecar.host import files
 from sidecar.host.broadcast import Broadcast
 from sidecar.host.paths import Paths
-from sidecar.host.watch import Signature, changes, signature
 from sidecar.programs import nginx
+from sidecar.serving.certificates import Certificates
+from sidecar.serving.containers import ContainersFile
+from sidecar.serving.ports import Folders, Program
 from sidecar.serving.reading import Reader, Reading, moved
+from sidecar.serving.watching import Places, watch
 
 log = logging.getLogger("nginx")
 
@@ -46,51 +51,20 @@ until then who broke the configuration finds it as it was left.
 RETRY_LATER: Final = 30.0
 """Seconds after which what was refused is tried again, as its cause may lie elsewhere."""
 
+WAITS_AFTER: Final = 0.2
+"""Seconds after which a start that asks for the last good state counts as waiting: sync may in turn
+be waiting for the start.
+"""
+
 SETTLED_AFTER: Final = 1.0
 """Seconds for which a file must rest where sync cannot say what is whole."""
-
-
-class Program(Protocol):
-    """The running nginx."""
-
-    stub_status: StubStatus | None
-
-    @property
-    def working(self) -> bool:
-        """It has workers."""
-
-    async def reload(self, *, overlap: bool) -> str:
-        """Make it read its configuration again; return why that failed."""
-
-
-class Folders(Protocol):
-    """The synced folders, and who watches over them."""
-
-    @property
-    def watched(self) -> bool:
-        """Somebody tells of changes in them."""
-
-    def had(self, path: Path) -> bool:
-        """Tell whether the newest snapshot has a path."""
-
-    async def between[T](self, work: Callable[[Hold | None, Tree | None], Awaitable[T]]) -> T:
-        """Do something while nobody changes them.
-
-        It is given what a guard says against loading them, and what lies there, if that is whole.
-        """
-
-    async def put_back(self, error: str = "") -> bool:
-        """Put the last good state in place of what a guard holds, or nginx refuses with `error`.
-
-        What lay there is kept. Return whether anything was put back.
-        """
 
 
 class Serving:
     """Makes nginx serve what may be served.
 
-    Given: the settings, where things lie, the program, who has the folders, what tells that nginx
-    serves well, and what tells that no other node could serve.
+    Given: the settings, the paths, the running nginx, the owner of the synced folders, the
+    containers to serve, a check whether nginx serves well, and whether no other node could serve.
     """
 
     def __init__(
@@ -101,95 +75,115 @@ class Serving:
         changes: Broadcast,
         *,
         folders: Callable[[], Folders],
-        well: Callable[[], str],
+        fleet: Callable[[], Fleet | None],
+        well: Callable[[], str | None],
         alone: Callable[[], bool],
     ) -> None:
         self._paths, self._program, self._folders = paths, program, folders
         self._synced = tuple(map(Path, settings.sync_paths))
-        self._reader = Reader(settings, paths)
+        self.containers = ContainersFile(settings, paths, fleet)
+        """What nginx thinks of the sites of containers."""
+        self._reader = Reader(settings, paths, self.containers)
         self._well, self._alone, self._changes = well, alone, changes
         self._loading = asyncio.Lock()
         self._loaded: Reading | None = None
         """What nginx has read; None before it ever did."""
         self._glimpse: Reading | None = None
-        """What lay there at the last look that could not be trusted."""
+        """What was on disk at the last look, if that cannot be relied on yet."""
+        self._glimpsed = float("-inf")
+        """When that was, in monotonic seconds."""
         self._named = Named()
-        self._error = ""
-        """Why what lies there is not loaded."""
+        self._error: str | None = None
+        """Why the files on disk are not loaded."""
         self._valid: bool | None = None
         self._reloads = Counter(success=0, failure=0)
-        self._cooldown = Cooldown()
+        self._fresh = Cooldown(shared=frozenset({str(self.containers.path)}))
+        self._cooldown = self._fresh
         self._starting = False
-        """A start waits for another configuration than the one that lies there."""
+        """A start waits for sync."""
+        self._refused = False
+        """nginx could not be started with the files on disk."""
         self._news = asyncio.Event()
         """Something may have changed for a start that waits."""
         self._due: asyncio.TimerHandle | None = None
         self._look_again, self._moved = asyncio.Event(), asyncio.Event()
-        self._certificates_due = asyncio.Event()
-        self._certificates: Mapping[str, float] = {}
+        self._validity = Certificates(paths, self._reader.folders, self.containers, self.look)
 
     def report(self) -> NginxReport:
         """Return what is known of the served configuration."""
         return NginxReport(
             enabled=True,
             config_valid=self._valid,
-            config_error=self._error,
+            config_error=self._error or "",
             stub_status=self._program.stub_status,
             reloads=dict(self._reloads),
-            certificates=self._certificates,
+            certificates=self.containers.known,
+            servers=self._named.servers,
         )
+
+    # What containers ask for
+
+    def taken(self) -> Taken | None:
+        """Return the hosts that containers cannot have; None before that is known."""
+        return self.containers.taken(self._named) if self._loaded is not None else None
+
+    def look(self) -> None:
+        """Load what has changed outside of the folders, as soon as that may be."""
+        self._look_again.set()
 
     # What sync asks for
 
-    async def try_own(self, tree: Tree) -> str:
+    async def try_own(self, tree: Tree) -> str | None:
         """Load what a person has written; the soak that follows outlasts the earlier workers."""
         return await self._load(tree, overlap=True)
 
-    async def try_peers(self, tree: Tree | None) -> str:
+    async def try_peers(self, tree: Tree | None) -> str | None:
         """Load what was put in place; then it alone is served.
 
         Raise MachineError where that fails for no reason that lies in it.
         """
         error = await self._load(tree)
-        if of_this_machine(error):
+        if error is not None and of_this_machine(error):
             raise MachineError(f"cannot load the configuration: {error}", "look at this host")
         return error
 
     async def ensure(self, tree: Tree | None) -> None:
-        """Load what lies there if that is not what nginx has read, unless that was often of late.
+        """Load the files on disk if nginx has read others, but not too often.
 
-        Given: the synced folders, None where sync cannot tell what is whole there.
+        Given: the tree of the synced folders, None while sync has no consistent scan of them.
         """
         if not self._program.working:
             return
         looked = await asyncio.to_thread(self._reader.read, tree, self._named)
-        if tree is None and not self._rests(looked):
+        if tree is None and not await self._rests(looked):
             return
-        if await self._knows(looked) and not self._error:
-            self._certificates_due.set()
-        elif (wait := self._wait(looked)) > 0.0:
+        if await self._knows(looked) and self._error is None:
+            self._validity.look(self._named.certificates)
+        elif (wait := await asyncio.to_thread(self._wait, looked)) > 0.0:
             self._look_in(wait)
         elif await self._load(tree):
             self._look_in(RETRY_LATER)
 
-    def well(self) -> str:
+    def well(self) -> str | None:
         """Tell what is wrong with it at this moment."""
         return self._well()
 
     async def cooldown(self, tree: Tree) -> float:
-        """Return the seconds until what nobody waits for should be loaded."""
-        return self._wait(await asyncio.to_thread(self._reader.read, tree, self._named))
+        """Return the seconds until a change should be loaded that nobody waits for."""
+        return await asyncio.to_thread(
+            lambda: self._wait(self._reader.read(tree, self._named)),
+        )
 
     def hurry(self) -> None:
         """Forget what was loaded lately: a person waits."""
-        self._cooldown = Cooldown()
+        self._cooldown = self._fresh
 
     # What a person asks for
 
     async def reload(self) -> str:
         """Test, reload and verify now; return what to print, or raise RefusedError."""
 
-        async def work(hold: Hold | None, tree: Tree | None) -> str:
+        async def work(hold: Hold | None, tree: Tree | None) -> str | None:
             if hold is not None:
                 raise RefusedError(f"cannot reload ({hold.reason}): {hold.message}", hold.hint)
             return await self._load(tree, force=True)
@@ -203,46 +197,78 @@ class Serving:
     async def run(self) -> None:
         """Notice what nobody else does, until cancelled."""
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._watch(), name="serving watch")
+            watching = watch(self._places, self._moved, self.look)
+            group.create_task(watching, name="serving watch")
             group.create_task(self._refresh(), name="serving refresh")
-            group.create_task(self._follow_certificates(), name="certificates")
+            group.create_task(self._validity.run(), name="certificates")
 
     async def prepare(self) -> None:
         """Wait until there is a configuration that nginx accepts, before it is started."""
-        nginx.remove_sockets(self._paths.run)
+        nginx.remove_sockets(self._paths)
         await asyncio.to_thread(self._add_stock)
         alone_since: float | None = None
+        while True:
+            await self._put_back()
+            if not await self._test_for_start():
+                return
+            if self._news.is_set():  # something else may lie there now
+                continue
+            self._refused = True
+            self._changes.announce()
+            now = time.monotonic()
+            alone_since = (alone_since or now) if self._alone() else None
+            # It has served before: whoever broke it since has been told.
+            waited = alone_since is not None and now - alone_since >= ALONE_FOR
+            if (self._loaded or waited) and await self._put_back(self._error):
+                continue
+            with suppress(TimeoutError):
+                async with asyncio.timeout(RETRY_EVERY):
+                    await self._news.wait()
+
+    async def _put_back(self, error: str | None = None) -> bool:
+        """Put the last good state back; a start that waits too long for sync is not waited for."""
+        waiting = asyncio.get_running_loop().call_later(WAITS_AFTER, self._start_waits)
         try:
-            while True:
-                self._starting = True
-                await self._folders().put_back()
-                self._starting = False
-                if not await self._test_for_start():
-                    return
-                self._starting = True
-                now = time.monotonic()
-                alone_since = (alone_since or now) if self._alone() else None
-                # It has served before: whoever broke it since has been told.
-                waited = alone_since is not None and now - alone_since >= ALONE_FOR
-                if (self._loaded or waited) and await self._folders().put_back(self._error):
-                    continue
-                self._starting = False
-                self._changes.announce()
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(RETRY_EVERY):
-                        await self._news.wait()
+            return await self._folders().put_back(error)
         finally:
+            waiting.cancel()
             self._starting = False
 
-    async def _test_for_start(self) -> str:
+    async def _test_for_start(self) -> str | None:
         self._news.clear()
-        looked = await asyncio.to_thread(self._reader.read, None, self._named)
-        await asyncio.to_thread(_write, looked.rendered)
-        verdict = await nginx.verdict(self._paths.nginx)
-        self._judge(verdict.error)
-        if not verdict.error:
-            await self._learn(looked, verdict.dump)
-        return verdict.error
+
+        async def attempt() -> tuple[str | None, Reading]:
+            looked = await asyncio.to_thread(self._reader.read, None, self._named)
+            await asyncio.to_thread(_write, looked.rendered)
+            verdict = await nginx.verdict(self._paths.nginx)
+            if verdict.error is None:
+                await self._learn(looked, verdict.dump)
+            return verdict.error, looked
+
+        error = await self._with_or_without(attempt)
+        self._judge(error)
+        return error
+
+    async def _with_or_without(
+        self, attempt: Callable[[], Awaitable[tuple[str | None, Reading]]]
+    ) -> str | None:
+        """Try once more without what is new of containers, if nginx refuses something."""
+        error, looked = await attempt()
+        if error is None:
+            return None
+        if not await asyncio.to_thread(self.containers.suspend, looked.rendered, error):
+            return error
+        again, _ = await attempt()
+        if again:  # it lies elsewhere
+            self.containers.resume()
+        else:
+            log.error("the sites of containers stay as they were: %s", error)
+            asyncio.get_running_loop().call_later(RETRY_LATER, self._resume)
+        return again
+
+    def _resume(self) -> None:
+        self.containers.resume()
+        self.look()
 
     def _add_stock(self) -> None:
         main = self._paths.nginx / "nginx.conf"
@@ -250,30 +276,39 @@ class Serving:
             for path in nginx.install_stock(self._paths.nginx, self._paths.config / "nginx"):
                 log.info("added the stock file %s", path)
 
-    async def _load(self, tree: Tree | None, *, overlap: bool = False, force: bool = False) -> str:
-        """Make nginx read what lies there if it has not yet; return why it does not.
+    async def _load(
+        self, tree: Tree | None, *, overlap: bool = False, force: bool = False
+    ) -> str | None:
+        """Make nginx read the files on disk if it has not yet; return why it does not.
 
-        Whatever goes wrong, nginx goes on with what it has loaded.
+        If anything fails, nginx keeps the configuration that it has loaded.
         """
         async with self._loading:
             if not await self._wait_until_working():
                 return self._error or "nginx is not running"
-            looked = await asyncio.to_thread(self._reader.read, tree, self._named)
-            loaded = not force and await self._knows(looked)
-            if loaded and not self._error:
-                return ""
-            await asyncio.to_thread(_write, looked.rendered)
-            verdict = await nginx.verdict(self._paths.nginx)
-            error = verdict.error
-            if not error and not loaded:
-                error = await self._program.reload(overlap=overlap)
-            if error or not loaded:
-                self._reloads["failure" if error else "success"] += 1
-                self._cooldown = self._cooldown.after(self._changed(looked), time.monotonic())
-            self._judge(error)
-            if not error:
-                await self._learn(looked, verdict.dump)
-                log.info("the configuration is loaded and served")
+
+            async def attempt() -> tuple[str | None, Reading]:
+                looked = await asyncio.to_thread(self._reader.read, tree, self._named)
+                loaded = not force and await self._knows(looked)
+                if loaded and self._error is None:
+                    return None, looked
+                await asyncio.to_thread(_write, looked.rendered)
+                verdict = await nginx.verdict(self._paths.nginx)
+                error = verdict.error
+                if error is None and not loaded:
+                    error = await self._program.reload(overlap=overlap)
+                if error or not loaded:
+                    self._reloads["failure" if error else "success"] += 1
+                    self._cooldown = await asyncio.to_thread(self._cooled, looked)
+                if error is None:
+                    self._judge(None)
+                    await self._learn(looked, verdict.dump)
+                    log.info("the configuration is loaded and served")
+                return error, looked
+
+            error = await self._with_or_without(attempt)
+            if error:
+                self._judge(error)
             return error
 
     async def _knows(self, looked: Reading) -> bool:
@@ -283,50 +318,68 @@ class Serving:
             return False
         if loaded.tree is None and looked.tree is not None:
             whole = await asyncio.to_thread(self._reader.read, None, self._named)
-            if whole == loaded:  # nothing has moved since it was read, so the tree is known now
+            same = await asyncio.to_thread(_same, whole, loaded)
+            # Nothing has moved since it was read, so the tree is known now.
+            if same and self._loaded is loaded:
                 self._loaded = looked
-            return whole == loaded
-        return looked == loaded
+            return same
+        return await asyncio.to_thread(_same, looked, loaded)
 
-    def _rests(self, looked: Reading) -> bool:
+    async def _rests(self, looked: Reading) -> bool:
         """Tell whether there is anything at rest that nginx has not read.
 
         What moved between two looks is not, and waits; nothing is read for its sake alone.
         """
-        before, self._glimpse = self._glimpse, looked
-        restless = moved(before, looked) if before else frozenset()
+        now = time.monotonic()
+        if (left := self._glimpsed + SETTLED_AFTER - now) > 0.0:
+            self._look_in(left)
+            return False
+        before, self._glimpse, self._glimpsed = self._glimpse, looked, now
+        restless = await asyncio.to_thread(moved, before, looked) if before else frozenset[str]()
         if before is None or restless:
             self._look_in(SETTLED_AFTER)
         loaded = self._loaded
         if before is None or loaded is None or loaded.tree is not None:
             return before is not None
-        return looked.at_rest(restless) != loaded.at_rest(restless)
+        return await asyncio.to_thread(_differ, looked, loaded, restless)
 
     async def _wait_until_working(self) -> bool:
-        """Wait a moment for an nginx that starts."""
+        """Wait a moment for an nginx that is starting, unless it cannot with the files on disk."""
+        self._refused = False
         self._news.set()
-        deadline = time.monotonic() + STARTED_WITHIN
-        while not self._program.working and not self._starting and time.monotonic() < deadline:
-            await asyncio.sleep(0.02)
+        await self._changes.wait_for(
+            lambda: self._program.working or self._starting or self._refused,
+            within=STARTED_WITHIN,
+        )
         return self._program.working
+
+    def _start_waits(self) -> None:
+        """Release whoever waits for a start that is itself waiting."""
+        self._starting = True
+        self._changes.announce()
 
     async def _learn(self, looked: Reading, dump: str) -> None:
         """Remember what nginx has read, and what else it names now."""
-        names = await asyncio.to_thread(named, dump, str(self._paths.nginx))
+        own = str(self._paths.run / "nginx")
+        names = await asyncio.to_thread(named, dump, str(self._paths.nginx), own)
         self._loaded = await asyncio.to_thread(self._reader.loaded, looked, names)
-        self._certificates_due.set()
+        self.containers.accept(looked.rendered)
+        self._validity.look(names.certificates)
         if names != self._named:
             self._named = names
             self._moved.set()
+            self._changes.announce()
 
-    def _judge(self, error: str) -> None:
-        if error and error != self._error:
+    def _judge(self, error: str | None) -> None:
+        if error is not None and error != self._error:
             hint = advice(error)
             log.error("the configuration is rejected: %s%s", error, f"; {hint}" if hint else "")
-        changed = (self._valid, self._error) != (not error, error)
-        self._valid, self._error = not error, error
+        changed = (self._valid, self._error) != (error is None, error)
+        self._valid, self._error = error is None, error
         if changed:
             self._changes.announce()
+
+    # Trees may have many thousands of paths: what compares them runs in a thread.
 
     def _changed(self, looked: Reading) -> frozenset[str]:
         """Return the paths that nginx has not read as they are now."""
@@ -335,10 +388,17 @@ class Serving:
     def _wait(self, looked: Reading) -> float:
         return self._cooldown.wait(self._changed(looked), time.monotonic())
 
+    def _cooled(self, looked: Reading) -> Cooldown:
+        return self._cooldown.after(self._changed(looked), time.monotonic())
+
     def _look_in(self, seconds: float) -> None:
         if self._due is not None:
             self._due.cancel()
         self._due = asyncio.get_running_loop().call_later(seconds, self._look_again.set)
+
+    def _places(self) -> Places:
+        roots = self._reader.unsynced if self._folders().watched else self._reader.folders
+        return roots, self._reader.places(self._named)
 
     async def _refresh(self) -> None:
         """Load what changed outside of the folders, or could not be loaded at once."""
@@ -352,46 +412,15 @@ class Serving:
             self._look_again.clear()
             await self._folders().between(work)
 
-    async def _watch(self) -> None:
-        while True:
-            self._moved.clear()
-            roots = self._reader.unsynced if self._folders().watched else self._reader.folders
-            places = await asyncio.to_thread(self._reader.places, self._named)
-            following = asyncio.create_task(self._follow(roots, places), name="serving follow")
-            moving = asyncio.create_task(self._moved.wait(), name="serving moved")
-            try:
-                await asyncio.wait({following, moving}, return_when=asyncio.FIRST_COMPLETED)
-                if following.done():
-                    following.result()
-            finally:
-                for task in (following, moving):
-                    task.cancel()
-                await asyncio.gather(following, moving, return_exceptions=True)
-
-    async def _follow(self, roots: tuple[Path, ...], places: frozenset[Path]) -> None:
-        if not roots and not places:
-            await asyncio.Event().wait()
-        async with aclosing(changes(*roots, single=places)) as told:
-            async for _ in told:
-                self._look_again.set()
-
-    async def _follow_certificates(self) -> None:
-        """Know how long the certificates are valid."""
-        known: Signature | None = None
-        while True:
-            await self._certificates_due.wait()
-            self._certificates_due.clear()
-            places = (*self._reader.folders, *map(Path, self._named.certificates))
-            now = await asyncio.to_thread(_certificate_files, places)
-            if now != known:
-                self._certificates = await nginx.certificates(*places)
-                known = now
-
-
-def _certificate_files(places: tuple[Path, ...]) -> Signature:
-    return signature(single=list(nginx.candidates(places)))
-
 
 def _write(rendered: Mapping[Path, str]) -> None:
     for path, text in rendered.items():
         files.write(path, text)
+
+
+def _same(one: Reading, other: Reading) -> bool:
+    return one == other
+
+
+def _differ(one: Reading, other: Reading, restless: frozenset[str]) -> bool:
+    return one.at_rest(restless) != other.at_rest(restless)

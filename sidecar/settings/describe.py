@@ -15,7 +15,7 @@ def describe(loaded: Loaded) -> Iterable[str]:
 
 def _value(row: Row, value: object) -> str:
     if row.secret:
-        return "(hidden)"
+        return "(hidden)" if value else row.computed
     text = row.show(value)
     if not text:
         return row.computed

@@ -5,7 +5,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from sidecar.core.settings import Settings
 from sidecar.errors import SettingsError
@@ -14,6 +14,16 @@ from sidecar.settings import mapping, rules
 from sidecar.settings.parse import shown
 from sidecar.settings.schema import SCHEMA, Row
 from sidecar.settings.source import Given, Origin, Source
+
+_FIRST_STEPS: Final = """
+  kiss-ha needs three settings, the same on every host. Write them into the file .env beside
+  docker-compose.yml, with your own addresses; the VIP is a free address of the same network:
+
+    HA_NODES=192.168.1.11,192.168.1.12
+    HA_VIP=192.168.1.10
+    HA_SECRET=<what `openssl rand -hex 32` prints>
+
+  then: docker compose up -d"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +62,9 @@ def load(environment: Mapping[str, str], *, config_file: Path) -> Loaded:
         ),
     ]
     if problems:
-        raise SettingsError(problems)
+        required = [row.field for row in SCHEMA if row.required]
+        nothing = not any(parsed.given.get(field) for field in required)
+        raise SettingsError(problems, _FIRST_STEPS if nothing else "")
     values = dict(parsed.values)
     values["vrid"] = values["vrid"] or rules.router_id(values["vips"][0])
     sources = {row.variable: _source(parsed.given[row.field]) for row in SCHEMA}
@@ -80,7 +92,7 @@ def _parse(mapped: mapping.Mapped) -> _Parsed:
         try:
             given[row.field] = one = mapping.fill(entry, mapped.variables)
             if one is None and row.required:
-                raise ValueError("it is required but not set")
+                raise ValueError("required, but not set")
             values[row.field] = row.parse(one.text if one else row.default)
         except ValueError as error:
             problems.append(_problem(row, given[row.field], str(error)))

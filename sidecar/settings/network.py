@@ -12,15 +12,21 @@ from ipaddress import (
 )
 from typing import Final
 
+from sidecar.core.hostname import is_hostname
 from sidecar.core.settings import Address, Interface, Site
 from sidecar.settings.parse import items, shown
 
-_NAME: Final = r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)"
-_HOST: Final = re.compile(rf"{_NAME}(?:\.{_NAME})*")
 # A path holds nothing that nginx would read as syntax: neither quotes, `;`, `{`, `$` nor `\`.
 _URL: Final = re.compile(
     r"(?P<scheme>https?)://(?P<host>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::(?P<port>[0-9]{1,5}))?"
     r"(?P<path>/[A-Za-z0-9._~!&()*+=:@%/-]*)?(?P<query>\?[A-Za-z0-9._~!&()*+=:@%/?$;-]*)?"
+)
+_ANY_URL: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://\S+")
+_NEXT_URL: Final = re.compile(r",\s*(?=[A-Za-z][A-Za-z0-9+.-]*://)")
+_FILTER: Final = re.compile(r"[a-z-]{1,20}=[!-~ ]{1,200}")
+_DOCKER_HOST: Final = re.compile(
+    r"unix:///[A-Za-z0-9._/-]{1,100}"
+    r"|tcp://(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]{1,253}):[0-9]{1,5}/?"
 )
 _MAX_URL: Final = 500
 _MAX_URLS: Final = 50
@@ -99,6 +105,34 @@ def urls(text: str) -> tuple[str, ...]:
     return tuple(parsed)
 
 
+def notify(text: str) -> tuple[str, ...]:
+    """Return a list of Apprise's URLs, of which only the form is known here.
+
+    A comma may stand inside of one, so a URL ends where another one begins.
+    """
+    parsed = [url for part in _NEXT_URL.split(text) if (url := part.strip().rstrip(","))]
+    if not all(_ANY_URL.fullmatch(url) for url in parsed):
+        raise ValueError("expected URLs, `service://…`")
+    return tuple(dict.fromkeys(parsed))
+
+
+def filters(text: str) -> tuple[str, ...]:
+    """Return filters of `docker ps`: `key=value`."""
+    parsed = tuple(items(text))
+    for item in parsed:
+        if not _FILTER.fullmatch(item):
+            raise ValueError(f"{shown(item)}: expected key=value")
+    _refuse_twice(parsed)
+    return parsed
+
+
+def docker_host(text: str) -> str:
+    """Return where the engine is: a unix socket, or TCP without TLS."""
+    if not _DOCKER_HOST.fullmatch(text):
+        raise ValueError("expected unix:///path or tcp://host:port")
+    return text
+
+
 def _address(text: str) -> Address:
     try:
         parsed = ip_address(text.strip())
@@ -133,7 +167,7 @@ def _site(pair: str) -> Site:
     try:
         if not equals:
             raise ValueError("expected host=url")
-        if len(host) > 253 or not _HOST.fullmatch(host):
+        if not is_hostname(host):
             raise ValueError("expected a host name or '_' before '='")
         if _check_url(url)["query"] is not None:
             raise ValueError("the URL of a site must not have a query")
@@ -156,7 +190,7 @@ def _check_url(url: str) -> re.Match[str]:
             IPv6Address(host[1:-1])
         elif re.fullmatch(r"[0-9.]+", host):
             IPv4Address(host)
-        elif len(host) > 253 or not _HOST.fullmatch(host):
+        elif not is_hostname(host):
             raise AddressValueError
     except AddressValueError:
         raise ValueError(f"'{host}' is not a valid host") from None

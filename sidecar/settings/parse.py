@@ -80,6 +80,18 @@ def duration(low: str, high: str, *, step: str = "1ms") -> Callable[[str], float
     return parse
 
 
+def auto[T](parser: Callable[[str], T]) -> Callable[[str], T | None]:
+    """Return `parser` with None for `auto`."""
+
+    def parse(text: str) -> T | None:
+        try:
+            return None if text.strip().lower() == "auto" else parser(text)
+        except ValueError as error:
+            raise ValueError(f"{error}, or auto") from None
+
+    return parse
+
+
 def choice[T: StrEnum](words: type[T]) -> Callable[[str], T]:
     """Return a parser of the words of an enumeration, in any case."""
 
@@ -101,12 +113,19 @@ def optional[T](parser: Callable[[str], T]) -> Callable[[str], T | None]:
     return parse
 
 
-def secret(text: str) -> str:
-    """Return a secret that is not guessed at once; no message tells any of it."""
+def secrets(text: str) -> tuple[str, ...]:
+    """Return the secret, or the new one and the old one; no message tells any of them."""
+    found = tuple(_secret(one) for one in text.split(","))
+    if len(found) > 2:
+        raise ValueError("expected one secret, or `new,old`")
+    return tuple(dict.fromkeys(found))
+
+
+def _secret(text: str) -> str:
     if any(character.isspace() or not character.isprintable() for character in text):
         raise ValueError("it contains white space or unprintable characters")
     if _WELL_KNOWN.match(text):
-        raise ValueError("it looks like a well-known example")
+        raise ValueError("it looks like an example from a manual")
     if len(text) < 32:
         raise ValueError(f"expected at least 32 characters, not {len(text)}")
     if len(set(text)) < 8:

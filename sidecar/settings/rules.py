@@ -28,6 +28,15 @@ def broken(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
                 yield "sync_exclude", _from_the_top(pattern, path)
     if "link_port" in values and values["link_port"] == values.get("http_port"):
         yield "link_port", "HA_HTTP_PORT has the same value"
+    if values.get("containers"):
+        yield from _broken_containers(values)
+
+
+def _broken_containers(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    if not values.get("nginx", True):
+        yield "containers", "it needs the bundled nginx, but HA_NGINX is off"
+    if values.get("relay_port", 0) in {values.get("link_port"), values.get("http_port"), 80, 443}:
+        yield "relay_port", "HA_SYNC_PORT, HA_HTTP_PORT or nginx has the same value"
 
 
 def _from_the_top(pattern: str, path: str) -> str:

@@ -78,12 +78,15 @@ SCHEMA: Final = (
     ),
     Row(
         variable="HA_SECRET",
-        field="secret",
-        parse=parse.secret,
+        field="secrets",
+        parse=parse.secrets,
         required=True,
         secret=True,
         meaning="The shared secret of the nodes; all keys are derived from it",
-        allowed="at least 32 characters, no spaces; make one with `openssl rand -hex 32`",
+        allowed=(
+            "at least 32 characters, no spaces or commas; make one with `openssl rand -hex 32`; "
+            "`new,old` while it is being changed"
+        ),
         example="<what openssl printed>",
     ),
     Row(
@@ -119,10 +122,14 @@ SCHEMA: Final = (
     Row(
         variable="HA_ADVERT_INTERVAL",
         field="advert_interval",
-        parse=parse.duration("10ms", "40s", step="10ms"),
-        default="100ms",
-        meaning="Time between VRRP adverts; a crash is noticed when three are missing",
-        allowed="`10ms` to `40s` in steps of 10ms",
+        parse=parse.auto(parse.duration("10ms", "40s", step="10ms")),
+        default="auto",
+        computed="auto",
+        meaning=(
+            "Time between VRRP adverts; a crash is noticed when three are missing. `auto` is 30ms "
+            "where the kernel runs keepalived in real time, else 100ms"
+        ),
+        allowed="`auto`, or `10ms` to `40s` in steps of 10ms",
         example="100ms",
     ),
     Row(
@@ -156,6 +163,56 @@ SCHEMA: Final = (
             "the URL is `http://` or `https://` with host, port and path, but no user or query"
         ),
         example="app.example.com=http://192.168.1.20:8080,_=http://192.168.1.21",
+    ),
+    Row(
+        variable="HA_CONTAINERS",
+        field="containers",
+        parse=parse.boolean,
+        default="off",
+        meaning=(
+            "Serve containers that set VIRTUAL_HOST, on whichever node they run; set it on every "
+            "host, and mount Docker's socket"
+        ),
+        allowed=_BOOLEAN,
+        example="on",
+    ),
+    Row(
+        variable="HA_CONTAINERS_FILTER",
+        field="containers_filter",
+        parse=network.filters,
+        meaning="Which containers to serve, as filters of `docker ps --filter`; all must match",
+        allowed="`key=value`, comma-separated",
+        example="label=public=yes,network=web",
+    ),
+    Row(
+        variable="HA_CONTAINERS_SPREAD",
+        field="containers_spread",
+        parse=parse.boolean,
+        default="off",
+        meaning=(
+            "Balance requests over the containers of all nodes; `off` uses those of other nodes "
+            "only if this node has none that can serve"
+        ),
+        allowed=_BOOLEAN,
+        example="on",
+    ),
+    Row(
+        variable="DOCKER_HOST",
+        field="docker_host",
+        parse=network.docker_host,
+        default="unix:///var/run/docker.sock",
+        meaning="Where Docker's API is reached",
+        allowed="`unix:///path`, or `tcp://host:port` of a socket proxy",
+        example="tcp://127.0.0.1:2375",
+    ),
+    Row(
+        variable="HA_RELAY_PORT",
+        field="relay_port",
+        parse=parse.integer(1, 65535),
+        default="8731",
+        meaning="TCP port for requests to another node's containers, on the node's address",
+        allowed="1 to 65535, other than HA_SYNC_PORT, HA_HTTP_PORT, 80 and 443",
+        example="8731",
     ),
     Row(
         variable="HA_CHECK_URLS",
@@ -327,6 +384,15 @@ SCHEMA: Final = (
         example="sh /var/lib/ha/reload.sh",
     ),
     Row(
+        variable="HA_NOTIFY",
+        field="notify",
+        parse=network.notify,
+        secret=True,
+        meaning="Where to send news of failovers and problems; test it with `ha notify test`",
+        allowed="Apprise URLs (https://appriseit.com/services/), comma-separated",
+        example="ntfys://ntfy.example.com/alerts,mailto://user:password@example.com",
+    ),
+    Row(
         variable="LOG_LEVEL",
         field="log_level",
         parse=parse.choice(LogLevel),
@@ -349,7 +415,7 @@ SCHEMA: Final = (
         field="timezone",
         parse=parse.timezone,
         default="UTC",
-        meaning="Time zone of logs and schedules",
+        meaning="Time zone of logs, schedules and the status page",
         allowed="a name from the tz database",
         example="Europe/Berlin",
     ),

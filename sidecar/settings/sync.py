@@ -6,7 +6,7 @@ from typing import Final
 
 from cronsim import CronSim, CronSimError
 
-from sidecar.core.exclude import excluder
+from sidecar.core.history.exclude import excluder
 from sidecar.settings.parse import items, shown
 
 OFF: Final = "off"

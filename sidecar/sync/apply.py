@@ -17,11 +17,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-from sidecar.core.change import printable
-from sidecar.core.snapshot import Tree
-from sidecar.core.steps import Step, check_places, difference
+from sidecar.core.history.change import printable
+from sidecar.core.history.snapshot import Tree
+from sidecar.core.history.steps import Step, check_places, difference
 from sidecar.errors import MachineError, SidecarError
-from sidecar.host.parallel import for_each
 from sidecar.host.rename import Renamer
 from sidecar.sync.journal import Difference, Journal, JournalFile, State
 from sidecar.sync.live import Live
@@ -126,22 +125,15 @@ class Apply:
         for step in self._steps():
             self._mover.stage(step)
             self._checkpoint(f"staged {step.path}")
-        for_each(self._sync_staged, self._mover.steps)
+        self._mover.sync_staged(self._mover.steps)
         self._enter(State.APPLYING)
         outcomes = {step.path: self._perform(step) for step in self._steps()}
-        self._mover.sync_names()
+        self._mover.sync_performed()
         self._enter(State.TESTING)
         return Applied(
             paths=tuple(path for path, outcome in outcomes.items() if outcome is Outcome.DONE),
             kept=tuple(path for path, outcome in outcomes.items() if outcome is Outcome.KEPT),
         )
-
-    def _sync_staged(self, step: Step) -> None:
-        try:
-            self._mover.sync_staged(step)
-        except OSError:
-            self._at = step.path
-            raise
 
     def _perform(self, step: Step) -> Outcome:
         outcome = self._mover.perform(step)

@@ -4,8 +4,16 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from sidecar.core.change import MAX_DIFF, Change, changes, compare, describe, name, too_large
-from sidecar.core.snapshot import Entry, Kind, Tree
+from sidecar.core.history.change import (
+    MAX_DIFF,
+    Change,
+    changes,
+    compare,
+    describe,
+    name,
+    too_large,
+)
+from sidecar.core.history.snapshot import Entry, Kind, Tree
 from sidecar.errors import SidecarError
 from sidecar.sync.live import READ, Live
 from sidecar.sync.store import History

@@ -7,9 +7,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
+from msgspec import convert, to_builtins
+
 from sidecar.core.backoff import Backoff, Retry
-from sidecar.core.plain import from_plain, to_plain
-from sidecar.core.sync import Hold
+from sidecar.core.sync_report import Hold
 from sidecar.host import files
 from sidecar.sync.objects import MODE, keeping, set_aside
 
@@ -18,7 +19,7 @@ FORMAT: Final = 1
 _LONGEST: Final = 1024 * 1024
 """Bytes of the file that are read."""
 
-log = logging.getLogger("history")
+log = logging.getLogger("sync")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,7 +35,10 @@ class Rejection:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Aside:
-    """What lay in the folders when nginx started and must not be loaded: it became a snapshot."""
+    """What was in the folders and gave way without a person's word: it is kept as a snapshot.
+
+    It must not be loaded when nginx started, or its node had lost its history.
+    """
 
     snapshot: str
     reason: str
@@ -46,10 +50,27 @@ class Aside:
         name = self.snapshot[:12]
         return Hold(
             reason=self.reason,
-            message=f"{self.message}: nginx started with the last good state; what lay there is "
-            f"kept as snapshot {name}",
-            hint=f"see `ha diff {name}`; bring it back with `ha sync release`, "
-            "or drop it with `ha rollback head`",
+            message=f"{self.message}; what was there is kept as snapshot {name}",
+            hint=f"see `ha diff head {name}`; bring all of it back with `ha sync release`, a file "
+            f"with `ha restore {name} PATH`, or drop it with `ha rollback head`",
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Held:
+    """A person has stopped sync on this node."""
+
+    snapshot: str | None
+    """The head at that moment, which the peers are told of until it ends."""
+
+    @property
+    def hold(self) -> Hold:
+        """Return it as people see it."""
+        return Hold(
+            reason="held-by-hand",
+            message="stopped by `ha sync hold`: this node takes nothing over, and its own changes "
+            "reach no other node",
+            hint="`ha sync release` ends that",
         )
 
 
@@ -63,10 +84,13 @@ class State:
     """Fingerprint of the tree that may pass the guards."""
     aside: tuple[Aside, ...] = ()
     """What was set aside when nginx started, the newest last."""
+    cleared: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Paths that a person took off the list of conflicts, by id of the merge."""
+    held: Held | None = None
 
 
 class Decisions:
-    """Remembers what was rejected and what was released. Changes block.
+    """Remembers what was rejected, released, cleared and held. Changes block.
 
     Given: the directory of the history, and the pace at which what was rejected is tried again.
     """
@@ -106,7 +130,7 @@ class Decisions:
 
     def forget(self) -> None:
         """Start anew: the head is another now."""
-        if self.state != (new := State(aside=self.state.aside)):
+        if self.state != (new := replace(self.state, rejected={}, released="")):
             self._write(new)
 
     def set_aside(self, aside: Aside) -> None:
@@ -114,13 +138,35 @@ class Decisions:
         others = tuple(one for one in self.state.aside if one.snapshot != aside.snapshot)
         self._write(replace(self.state, aside=(*others, aside)))
 
-    def drop_aside(self) -> None:
-        """Forget what was set aside: a person has decided."""
-        if self.state.aside:
-            self._write(replace(self.state, aside=()))
+    def drop_aside(self, snapshot: str | None = None) -> None:
+        """Forget what was set aside, or one of it: a person has decided, or it did not go."""
+        kept = tuple(one for one in self.state.aside if snapshot not in {None, one.snapshot})
+        if self.state.aside != kept:
+            self._write(replace(self.state, aside=kept))
+
+    def clear(self, cleared: Mapping[str, tuple[str, ...]]) -> None:
+        """Remember which conflicts a person took off the list, and no others."""
+        self._write(replace(self.state, cleared=cleared))
+
+    def hold(self, head: str | None) -> Held:
+        """Remember that a person has stopped sync at a head, if it is not stopped already."""
+        held = self.state.held
+        if held is None:
+            held = Held(snapshot=head)
+            self._write(replace(self.state, held=held))
+            log.warning("%s; %s", held.hold.message, held.hold.hint)
+        return held
+
+    def go_on(self) -> Held | None:
+        """Forget that a person has stopped sync; return what that was."""
+        held = self.state.held
+        if held is not None:
+            self._write(replace(self.state, held=None))
+            log.info("sync resumes: the hold was released")
+        return held
 
     def _write(self, state: State) -> None:
-        text = json.dumps({"format": FORMAT, **to_plain(state)}, indent=2, sort_keys=True)
+        text = json.dumps({"format": FORMAT, **to_builtins(state)}, indent=2, sort_keys=True)
         with keeping():
             files.write(self._path, f"{text}\n", mode=MODE, durable=True)
         self.state = state
@@ -133,7 +179,7 @@ def read(directory: Path) -> State:
         body = json.loads(files.read(path, _LONGEST))
         if not isinstance(body, dict) or body.get("format") != FORMAT:
             raise ValueError(f"not of format {FORMAT}")
-        return from_plain(State, body)
+        return convert(body, State)
     except FileNotFoundError:
         return State()
     except (ValueError, RecursionError) as error:

@@ -9,19 +9,24 @@
 A trial holds nobody up: whatever changes the folders meanwhile ends it, and that is no failure.
 """
 
+import logging
 import time
 from dataclasses import dataclass, field, replace
 
 from sidecar.core.backoff import Backoff, Retry
-from sidecar.core.change import different, printable
-from sidecar.core.guard import Rules, guard, is_stock
-from sidecar.core.manifest import fingerprint
-from sidecar.core.snapshot import Tree
-from sidecar.core.sync import Hold
+from sidecar.core.history.change import different, printable, summarise
+from sidecar.core.history.guard import Rules, guard, is_restored, is_stock
+from sidecar.core.history.manifest import fingerprint
+from sidecar.core.history.retention import newest_first
+from sidecar.core.history.snapshot import Tree
+from sidecar.core.sync_report import Hold
 from sidecar.errors import SidecarError
-from sidecar.sync.decisions import Decisions
+from sidecar.sync.decisions import Aside, Decisions
+from sidecar.sync.past import Past
 from sidecar.sync.ports import Ports
 from sidecar.sync.workspace import BusyError, Look, RefusedByServiceError, Workspace
+
+log = logging.getLogger("sync")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,11 +69,18 @@ class Drafts:
         self._node, self._soak, self._pace = node, soak, pace
         self._draft = Draft()
         self._refused: tuple[Hold, ...] = ()
+        self.unseen = True
+        """The folders may have been changed while this node was down."""
 
     @property
     def paths(self) -> tuple[str, ...]:
         """What differs from the head."""
         return self._draft.paths
+
+    @property
+    def pending(self) -> bool:
+        """It has not been tried: what changed lately waits for a while without much change."""
+        return self._draft.pending
 
     @property
     def error(self) -> str:
@@ -77,7 +89,7 @@ class Drafts:
 
     @property
     def held(self) -> Hold | None:
-        """What a guard says, and a release lets pass."""
+        """What a guard holds, and `ha sync release` approves."""
         return self._draft.hold
 
     @property
@@ -122,6 +134,8 @@ class Drafts:
             for refusal in look.refused
         )
         self._draft = self._found(look)
+        if self._draft.hold is None and not look.refused:
+            self.unseen = False
         return self._try(look) if self._draft.paths and not self._draft.hold else look
 
     def _found(self, look: Look) -> Draft:
@@ -149,14 +163,50 @@ class Drafts:
             self._ports.ensure(look.live)
 
     def load_unsettled(self) -> None:
-        """Serve what lies there although it cannot be kept, unless a guard holds that."""
+        """Serve the folders although they cannot become a snapshot, unless a guard holds them."""
         hold = self.guard_unsettled()
         self._draft = Draft(hold=hold)
         if hold is None:
             self._ports.ensure(None)
 
+    def put_back(self, look: Look, error: str | None) -> bool:
+        """Put the head in place of what was seen if that is held, or refused with an `error`.
+
+        It becomes a snapshot, and is named before it goes: a crash in between leaves it known.
+        Return whether there was anything to do. Raise BusyError or SidecarError.
+        """
+        hold = self.guard(look)
+        if hold is None and error is not None and look.draft:
+            hold = Hold(reason="refused-at-start", message=error)
+        if hold is None or self._workspace.on_disk(look.base) == look.live:
+            return False
+        aside = self._known_aside(look) or self._set_aside(look, hold)
+        try:
+            self._workspace.put_back(look)
+        except (BusyError, SidecarError):
+            self._decisions.drop_aside(aside.snapshot)
+            raise
+        self.clear()
+        log.warning("%s; %s", aside.hold.message, aside.hold.hint)
+        return True
+
+    def _known_aside(self, look: Look) -> Aside | None:
+        """Return what a start set aside before, and a crash kept it from putting back."""
+        headers, tree = self._workspace.history.headers(), fingerprint(look.live)
+        found = (one for one in self._decisions.state.aside if one.snapshot in headers)
+        return next((one for one in found if headers[one.snapshot].tree == tree), None)
+
+    def _set_aside(self, look: Look, hold: Hold) -> Aside:
+        summary = f"set aside ({hold.reason}): {summarise(look.draft, self._workspace.roots)}"
+        kept = self._workspace.keep(look, self._node, time.time(), summary)
+        assert kept.head is not None
+        message = f"{hold.message}: nginx started with the last good state"
+        aside = Aside(snapshot=kept.head, reason=hold.reason, message=message)
+        self._decisions.set_aside(aside)
+        return aside
+
     def guard_unsettled(self) -> Hold | None:
-        """Return what a guard says against what lies there, by what is missing."""
+        """Return the hold for what is missing from the folders, if any."""
         base, remains = self._workspace.remains()
         hold = guard(base, remains, self._rules)
         return replace(hold, release="") if hold else None
@@ -181,15 +231,35 @@ class Drafts:
                 release=fingerprint(look.live),
             )
         left_out = self._workspace.newly_left_out(look)
-        if left_out is None:
-            return None
-        return Hold(
-            reason="excluded",
-            message=f"{printable(left_out)} was synced and is left out here now: "
-            "the nodes that do not leave it out would delete it",
-            hint="set HA_SYNC_EXCLUDE alike on every node, then `ha sync release`",
-            release=fingerprint(look.live),
-        )
+        if left_out is not None:
+            return Hold(
+                reason="excluded",
+                message=f"{printable(left_out)} was synced and is now excluded here: "
+                "nodes that do not exclude it would delete it",
+                hint="set the same HA_SYNC_EXCLUDE on every node, then `ha sync release`",
+                release=fingerprint(look.live),
+            )
+        if self.unseen and self._is_restored(look):
+            return Hold(
+                reason="restored",
+                message="files were put back to earlier versions while this node did not run: "
+                "was a backup restored?",
+                hint="`ha rollback head` brings back the newer ones; `ha sync release` puts "
+                "the earlier ones on every node",
+                release=fingerprint(look.live),
+            )
+        return None
+
+    def _is_restored(self, look: Look) -> bool:
+        if look.head is None:
+            return False
+        history = self._workspace.history
+        headers, past = history.headers(), Past(history)
+        before = history.graph().ancestors(look.head) & headers.keys()
+        names = newest_first({name: headers[name] for name in before})
+        prints = {headers[name].tree for name in before}
+        trees = (found.tree for name in names if (found := past.get(name)) is not None)
+        return is_restored(look.draft, look.live, prints, trees)
 
     def _try(self, look: Look) -> Look:
         """Take what was seen one step further; see `accept`."""

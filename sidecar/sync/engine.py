@@ -1,8 +1,8 @@
 """Sync: accepts what is written here, and takes over what the peers have accepted.
 
 One pass looks at the folders, accepts what differs from the head if it serves well, and then does
-what `core.reconcile` says until there is nothing left to do. A file event, a peer's new head, the
-schedule and a person all lead to the same pass.
+what `core.history.reconcile` says until there is nothing left to do. A file event, a peer's new
+head, the schedule and a person all lead to the same pass.
 
 All of it is a plain sequence that runs in the worker thread, so passes and commands never overlap;
 what needs the loop goes through `ports`. What takes its time is not waited for: pulls run beside
@@ -11,31 +11,36 @@ the passes, which only use what is here whole, and what is on trial is looked at
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final
 
 from sidecar.core.backoff import Backoff
-from sidecar.core.change import printable, summarise
-from sidecar.core.guard import Rules
-from sidecar.core.reconcile import Plan
-from sidecar.core.retention import newest_first, retained
-from sidecar.core.snapshot import Tree
-from sidecar.core.sync import Hold, SyncReport
-from sidecar.errors import RefusedError, SidecarError
+from sidecar.core.history.guard import Rules
+from sidecar.core.history.reconcile import Plan
+from sidecar.core.history.retention import newest_first, retained
+from sidecar.core.history.snapshot import Header, Tree
+from sidecar.core.sync_report import (
+    PATHS_SHOWN,
+    SNAPSHOTS_SHOWN,
+    SUMMARY_SHOWN,
+    Hold,
+    SnapshotReport,
+    SyncReport,
+)
+from sidecar.errors import SidecarError
+from sidecar.sync.conflicts import Conflicts
 from sidecar.sync.decisions import Aside, Decisions
 from sidecar.sync.drafts import Drafts
 from sidecar.sync.follow import Follower
 from sidecar.sync.mend import Mender
 from sidecar.sync.ports import Ports
 from sidecar.sync.store import History
+from sidecar.sync.stuck import Stuck, busy
 from sidecar.sync.workspace import BusyError, Look, Workspace
 
 log = logging.getLogger("sync")
-
-BUSY_SHOWN: Final = 10.0
-"""Seconds without a look at rest after which somebody has to know."""
 
 RETRY: Final = Backoff(first=5.0, most=300.0, jitter=0.0, free=0)
 """Pace at which all that failed is tried again: a peer, a snapshot, a draft."""
@@ -82,12 +87,14 @@ class Engine:
         )
         self._mender = Mender(workspace, ports.fetch_manifest, rules)
         self._follower = Follower(workspace, rules, ports, self._decisions, self._drafts, RETRY)
-        self._stuck: tuple[Hold, ...] = ()
-        self._busy_since: float | None = None
+        self._stuck = Stuck(rules.roots)
         self._duration = 0.0
+        self._listed: Mapping[str, Header] = {}
+        self._newest: tuple[SnapshotReport, ...] = ()
         self._head = Head()
         if not workspace.head_is_lost:
             self._head = Head(name=workspace.history.head(), tree=workspace.head_tree())
+        self._conflicts = Conflicts(workspace.history, self._decisions, keep, self.head)
 
     # What others may see at any time
 
@@ -97,9 +104,20 @@ class Engine:
         return self._head.name
 
     @property
+    def offered(self) -> str | None:
+        """What the peers are told that the head is."""
+        held = self._decisions.state.held
+        return held.snapshot if held else self.head
+
+    @property
     def tree(self) -> Tree:
         """What that has in the folders."""
         return self._head.tree
+
+    @property
+    def unseen(self) -> bool:
+        """The folders may have been changed while this node was down."""
+        return self._drafts.unseen and self.head is not None
 
     @property
     def on_trial(self) -> bool:
@@ -109,7 +127,7 @@ class Engine:
     @property
     def stuck(self) -> bool:
         """The last pass did not come to its end."""
-        return bool(self._stuck)
+        return bool(self._stuck.holds)
 
     @property
     def aside(self) -> tuple[Aside, ...]:
@@ -126,18 +144,27 @@ class Engine:
         return SyncReport(
             paths=self._rules.roots,
             head=self.head,
-            draft=self._drafts.paths,
+            draft=self._drafts.paths[:PATHS_SHOWN],
+            draft_count=len(self._drafts.paths),
             draft_error=self._drafts.error,
-            rejected={name: rejection.reason for name, rejection in rejected.items()},
+            rejected={
+                name: rejection.reason
+                for name, rejection in rejected.items()
+                if name not in self._follower.merged
+            },
+            conflicts=self._conflicts.count,
+            overridden=self._conflicts.paths[:PATHS_SHOWN],
+            overridden_count=len(self._conflicts.paths),
             holds=(
-                *self._stuck,
+                *self._stuck.holds,
                 *self._drafts.holds,
                 *(one.hold for one in self.aside),
                 *self._follower.holds,
             ),
-            peers=self._ports.peers.report(self.head),
+            peers=self._ports.peers.report(self.head, self._ports.fetching),
             last_duration=self._duration,
             next_check=next_check,
+            snapshots=self._newest,
         )
 
     # Passes
@@ -153,16 +180,18 @@ class Engine:
             self._mender.mend(self._ports.peers.heads, full=self._full)
             self._follow(self._accept(self._look()))
             self._prune()
+            self._conflicts.look(self.head, self.tree)
+            self._list_newest()
         except SidecarError as error:
-            self._note_stuck(Hold(reason="failed", message=error.message, hint=error.hint))
+            self._stuck.fail(error)
             return RETRY.first
-        self._stuck, self._busy_since = (), None
+        self._stuck.rest(pending=self._drafts.pending)
         self._set_head()
         return self._until_retry(time.monotonic() - begun)
 
     def endure(self, path: str) -> None:
-        """Serve what lies there although it changes all the time, at `path` among others."""
-        self._note_busy(path)
+        """Serve the folders although they keep changing, at `path` among others."""
+        self._stuck.busy(path)
         with suppress(SidecarError):  # the next pass that is whole says it
             self._drafts.load_unsettled()
 
@@ -178,16 +207,24 @@ class Engine:
     def kept(self) -> list[str]:
         """Return the snapshots that are kept with their files, newest first."""
         aside = (one.snapshot for one in self.aside)
-        heads = [head for head in (self.head, *self._ports.peers.heads.values(), *aside) if head]
+        heads = [
+            head
+            for head in (self.head, self.offered, *self._ports.peers.heads.values(), *aside)
+            if head
+        ]
         headers = self._history.headers()
         kept = retained(headers, heads, self._keep)
         lost = {parent for one in kept for parent in headers[one].parents} - headers.keys()
         return [one for one in newest_first(headers) if one in kept] + sorted(lost)
 
+    def replenish(self) -> None:
+        """Take what the history lacks of the head from the folders, if it is there."""
+        self._workspace.replenish()
+
     # What is done between two passes
 
     def load(self) -> None:
-        """Let what lies in the folders be served, without accepting it."""
+        """Have the folders served as they are, without accepting them as a snapshot."""
         look = self._glance()
         if look is None:
             self._drafts.load_unsettled()
@@ -197,51 +234,52 @@ class Engine:
     def between[T](self, work: Callable[[Hold | None, Tree | None], T]) -> T:
         """Do something while nobody changes the folders.
 
-        It is given what a guard says against loading them, and what lies there, if that is whole.
+        It is given the hold that forbids to load them, if any, and their tree, if it is consistent.
         """
         look = self._glance()
         if look is None:
             return work(self._drafts.guard_unsettled(), None)
         return work(self._drafts.guard(look), look.live)
 
-    def put_back(self, error: str) -> bool:
+    def put_back(self, error: str | None) -> bool:
         """Put the head in place of what a guard holds, or what is refused with an `error`.
 
-        What lay there becomes a snapshot that nobody is told of. Return whether there was anything
+        What it replaces becomes a snapshot that is not published. Return whether there was anything
         to do. Raise BusyError or SidecarError if it cannot be done.
         """
         look = self._glance()
-        if look is None or look.head is None:
-            return False
-        hold = self._drafts.guard(look)
-        if hold is None and error and look.draft:
-            hold = Hold(reason="refused-at-start", message=error)
-        if hold is None or self._workspace.on_disk(look.base) == look.live:
-            return False
-        summary = f"set aside ({hold.reason}): {summarise(look.draft, self._rules.roots)}"
-        kept = self._workspace.keep(look, self._node, time.time(), summary)
-        assert kept.head is not None
-        self._workspace.put_back(look)
-        aside = Aside(snapshot=kept.head, reason=hold.reason, message=hold.message)
-        self._decisions.set_aside(aside)
-        self._drafts.clear()
-        log.warning("%s; %s", aside.hold.message, aside.hold.hint)
-        return True
+        return look is not None and look.head is not None and self._drafts.put_back(look, error)
 
     def drop_aside(self) -> None:
         """Forget what starts have set aside: a person has chosen a state."""
         self._decisions.drop_aside()
 
+    def hold(self) -> Hold:
+        """Take over nothing and offer nothing new from now on, also after a restart."""
+        return self._decisions.hold(self.head).hold
+
     def release(self) -> Hold | None:
-        """Let pass what a guard holds; return that."""
+        """End `sync hold`, else approve what a guard holds; return which it was."""
+        if (by_hand := self._decisions.go_on()) is not None:
+            self._ports.tell_head()
+            return by_hand.hold
         held = self._drafts.held
         if held is None or not held.release:
             return None
         self._decisions.release(held.release)
         return held
 
+    def conflicts(self) -> Conflicts:
+        """Return what merges have overridden, as it is now."""
+        self._conflicts.look(self.head, self.tree)
+        return self._conflicts
+
+    def choices(self, look: Look) -> Mapping[str, Sequence[str]]:
+        """Return the peers' heads that cannot be merged with the own one, with their nodes."""
+        return self._follower.plan(look).choices if look.snapshot else {}
+
     def forecast(self) -> tuple[Look, Plan]:
-        """Return what lies in the folders and what a pass would do with the peers."""
+        """Return the state of the folders, and what a pass would do with the peers."""
         try:
             look = self._workspace.look()
         except BusyError:
@@ -249,7 +287,7 @@ class Engine:
         return look, self._follower.plan(look)
 
     def exclusively[T](self, work: Callable[[Look], T]) -> T:
-        """Do something to the folders, given what lies in them, and start anew after it."""
+        """Change the folders by `work`, given their state, and scan them anew afterwards."""
         try:
             self._recover()
             self._mender.mend(self._ports.peers.heads, full=False)
@@ -267,7 +305,7 @@ class Engine:
         return self._workspace.history
 
     def _glance(self) -> Look | None:
-        """Return what lies in the folders; None if that is not whole, or cannot be synced."""
+        """Return the state of the folders; None without a consistent scan, or if it cannot sync."""
         try:
             look = self._workspace.look()
         except BusyError:
@@ -326,7 +364,7 @@ class Engine:
         """
         now = time.time()
         waits = [*self._ports.peers.waits(time.monotonic()), *self._drafts.waits()]
-        waits += [retry - now for retry in self._follower.retries(now).values()]
+        waits += [due - now for due in self._follower.dues(now)]
         return max(0.1, min(waits)) if (waits := [wait for wait in waits if wait > -took]) else None
 
     def _set_head(self) -> None:
@@ -336,32 +374,26 @@ class Engine:
             self._head = Head(name=head, tree=self._workspace.head_tree())
             self._ports.tell_head()
 
-    def _note_busy(self, path: str) -> None:
-        """Say so where the folders never rest, e.g. since a log is written there."""
-        now = time.monotonic()
-        self._busy_since = self._busy_since or now
-        if now - self._busy_since < BUSY_SHOWN:
+    def _list_newest(self) -> None:
+        """Keep at hand what people are shown of the newest snapshots, if there are others."""
+        headers = self._history.headers()
+        if headers is self._listed:
             return
-        root = next((one for one in self._rules.roots if path.startswith(f"{one}/")), path)
-        relative = printable(path.removeprefix(root))
-        leave_out = f", or leave it out: HA_SYNC_EXCLUDE={relative}" if relative else ""
-        message = f"{printable(path)} changes all the time: no state of the folders can be kept"
-        hint = f"keep what changes all the time in another place{leave_out}"
-        self._note_stuck(Hold(reason="busy", message=message, hint=hint))
-
-    def _note_stuck(self, hold: Hold) -> None:
-        if (hold,) != self._stuck:
-            log.error("%s; %s", hold.message, hold.hint)
-        self._stuck = (hold,)
+        self._listed = headers
+        self._newest = tuple(
+            SnapshotReport(
+                id=name,
+                time=headers[name].time,
+                node=headers[name].node,
+                summary=headers[name].summary[:SUMMARY_SHOWN],
+            )
+            for name in newest_first(headers)[:SNAPSHOTS_SHOWN]
+        )
 
     def _prune(self) -> None:
         if time.monotonic() - self._pruned < PRUNE_EVERY:
             return
         self._pruned = time.monotonic()
         self._ports.doubt_past()
+        self._conflicts.look_again()
         self._history.prune(self.kept())
-
-
-def busy(what: str) -> RefusedError:
-    """Return what to say where the folders do not rest."""
-    return RefusedError(f"{what}: the folders are changing at this moment", "try again")

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import BinaryIO, Final
 
-from sidecar.core.change import printable
-from sidecar.core.snapshot import Entry, Kind, Snapshot, Tree
+from sidecar.core.history.change import printable
+from sidecar.core.history.snapshot import Entry, Kind, Snapshot, Tree
 from sidecar.errors import RefusedError, SidecarError
 from sidecar.sync.store import History
 

@@ -24,9 +24,10 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Final
 
-from sidecar.core.manifest import MAX_TEXT
-from sidecar.core.plain import from_plain, to_plain
-from sidecar.core.snapshot import Entry
+from msgspec import convert, to_builtins
+
+from sidecar.core.history.manifest import MAX_TEXT
+from sidecar.core.history.snapshot import Entry
 from sidecar.errors import SidecarError
 from sidecar.host import files
 
@@ -80,7 +81,7 @@ class JournalFile:
     def write(self, journal: Journal) -> None:
         """Keep it, so that a power loss does not take it away; raise OSError if that fails."""
         if self._written is None or self._written[0] is not journal.difference:
-            text = json.dumps(to_plain(journal.difference), separators=(",", ":"))
+            text = json.dumps(to_builtins(journal.difference), separators=(",", ":"))
             self._written = journal.difference, text
         head = {
             "format": FORMAT,
@@ -144,7 +145,7 @@ def _decode(text: bytes) -> Journal:
     body = json.loads(head)
     if not isinstance(body, dict) or body.get("format") != FORMAT:
         raise ValueError(f"it is not of format {FORMAT}")
-    journal = from_plain(Journal, {**body, "difference": json.loads(difference)})
+    journal = convert({**body, "difference": json.loads(difference)}, Journal)
     found = _sum(journal.state, journal.before, journal.after, difference.removesuffix(b"\n"))
     if body.get("sum", found) != found:  # those of earlier releases have none
         raise ValueError("its content has another hash")

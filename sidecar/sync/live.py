@@ -7,25 +7,28 @@ meanwhile can lead a read or a write out of the tree.
 import hashlib
 import os
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from functools import partial
 from typing import Final
 
-from sidecar.core.snapshot import MAX_MODE, Entry, Kind
+from sidecar.core.history.snapshot import MAX_MODE, Entry, Kind
 from sidecar.host import rename
+from sidecar.host.flush import flush
 from sidecar.host.rename import Place, Renamer
 
 Stamp = tuple[int, int, int, int, int]
 """Device, inode, ctime, size, mtime of a file: another content has another one."""
 
 OTHER: Final = Entry(kind=Kind.FILE, mode=-1)
-"""What lies at a path that cannot be synced, e.g. a fifo; equal to nothing that can."""
+"""Stands for a file that cannot be synced, e.g. a fifo; equal to nothing that can."""
 
 READ: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 DIRECTORY: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_DIRECTORY | os.O_CLOEXEC
 
 _CHUNK: Final = 1024 * 1024
 _TRIES: Final = 3
+_ABSENT: Final = suppress(FileNotFoundError, NotADirectoryError)
 
 
 def stamp(status: os.stat_result) -> Stamp:
@@ -81,12 +84,12 @@ class Live:
 
     def status(self, path: str) -> os.stat_result | None:
         """Return what lstat(2) says of a path; None if nothing is there."""
-        with suppress(FileNotFoundError, NotADirectoryError), self.place(path) as (parent, name):
+        with _ABSENT, self.place(path) as (parent, name):
             return os.lstat(name, dir_fd=parent)
         return None
 
     def look(self, path: str) -> Entry | None:
-        """Return what lies at a path, with its content hashed; None if nothing is there."""
+        """Return the entry at a path, with its content hashed; None if there is none."""
         for _ in range(_TRIES):
             try:
                 with self.place(path) as place:
@@ -109,7 +112,6 @@ class Live:
             try:
                 special = os.fstat(descriptor).st_mode & 0o7777 & ~MAX_MODE
                 os.fchmod(descriptor, mode | special)
-                os.fsync(descriptor)
             finally:
                 os.close(descriptor)
 
@@ -119,43 +121,58 @@ class Live:
             self._renamer.move(one, other)
 
     def exchange(self, temporary: str, path: str) -> None:
-        """Let what lies at two paths change places."""
+        """Exchange two paths."""
         with self.place(temporary) as one, self.place(path) as other:
             self._renamer.exchange(one, other)
 
     def repair(self, temporary: str, path: str) -> None:
         """Finish or take back an exchange that a crash interrupted."""
-        absent = suppress(FileNotFoundError, NotADirectoryError)
-        with absent, self.place(temporary) as one, self.place(path) as other:
+        with _ABSENT, self.place(temporary) as one, self.place(path) as other:
             rename.repair(one, other)
 
     def drop(self, temporary: str) -> None:
         """Remove a temporary file, link or empty directory, if it is there."""
-        with suppress(FileNotFoundError, NotADirectoryError), self.place(temporary) as place:
+        with _ABSENT, self.place(temporary) as place:
             parent, name = place
             try:
                 os.unlink(name, dir_fd=parent)
             except IsADirectoryError:
                 os.rmdir(name, dir_fd=parent)
 
-    def sync(self, path: str) -> None:
-        """Make sure that a file or directory survives a power loss as it is."""
-        with self.place(path) as (parent, name):
+    def sync(self, *, files: Collection[str] = (), names_in: Collection[str] = ()) -> None:
+        """Make sure that files, and the names in directories, survive a power loss as they are.
+
+        What is gone by now is skipped.
+        """
+        directories = {path.rpartition("/")[0] for path in files}.union(names_in)
+        flush(
+            [
+                *(partial(self._sync, path) for path in files),
+                *(partial(self._sync_names, directory) for directory in names_in),
+            ],
+            self._each(directories),
+        )
+
+    def _sync(self, path: str) -> None:
+        with _ABSENT, self.place(path) as (parent, name):
             descriptor = os.open(name, READ, dir_fd=parent)
             try:
                 os.fsync(descriptor)
             finally:
                 os.close(descriptor)
 
-    def sync_names(self, directory: str) -> None:
-        """Make sure that the names in a directory survive a power loss, if it is still there."""
-        absent = suppress(FileNotFoundError, NotADirectoryError)
-        with absent, self.opened(directory) as descriptor:
+    def _sync_names(self, directory: str) -> None:
+        with _ABSENT, self.opened(directory) as descriptor:
             os.fsync(descriptor)
+
+    def _each(self, directories: Iterable[str]) -> Iterator[int]:
+        for directory in directories:
+            with _ABSENT, self.opened(directory) as descriptor:
+                yield descriptor
 
 
 def _look(place: Place) -> Entry | None:
-    """Return what lies at a place; None if it changed while it was read."""
+    """Return the entry at a place; None if it changed while it was read."""
     parent, name = place
     status = os.lstat(name, dir_fd=parent)
     mode = status.st_mode & MAX_MODE

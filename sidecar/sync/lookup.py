@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from sidecar.core.graph import resolve
+from sidecar.core.history.graph import resolve
 from sidecar.errors import RefusedError
 from sidecar.sync.store import History
 

@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 from typing import Final
 
-from sidecar.core.snapshot import is_id
+from sidecar.core.digest import is_id
 from sidecar.errors import SidecarError
 from sidecar.host import files
 from sidecar.sync.objects import DAMAGE, MODE, keeping, reading, set_aside

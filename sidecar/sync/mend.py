@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Final
 
-from sidecar.core.guard import Rules, is_stock
+from sidecar.core.history.guard import Rules, is_stock
 from sidecar.errors import SidecarError
 from sidecar.sync.workspace import Workspace
 
@@ -30,7 +30,7 @@ class Mender:
     def mend(self, nodes: Iterable[str], *, full: bool) -> None:
         """Make sure that the head's manifest can be read: from the folders, or from a peer.
 
-        If nobody has it, what lies in the folders is to follow it. Raise SidecarError until then;
+        If no node has it, the folders become its successor. Raise SidecarError until then;
         BusyError while somebody edits.
         """
         if self._workspace.mend(full=full):

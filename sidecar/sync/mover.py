@@ -9,13 +9,14 @@ and it goes back.
 import hashlib
 import os
 import stat
+from collections.abc import Iterable
 from enum import Enum, auto
 from pathlib import Path
 from typing import BinaryIO, Final, Protocol
 
-from sidecar.core.exclude import TEMPORARY
-from sidecar.core.snapshot import Entry, Kind
-from sidecar.core.steps import Action, Step, anchor, plan
+from sidecar.core.history.exclude import TEMPORARY
+from sidecar.core.history.snapshot import Entry, Kind
+from sidecar.core.history.steps import Action, Step, anchor, plan
 from sidecar.errors import SidecarError
 from sidecar.host.rename import Place
 from sidecar.sync.journal import Difference
@@ -98,10 +99,14 @@ class Mover:
                 case Kind.DIRECTORY:
                     _make_directory(place, step.after, owner)
 
-    def sync_staged(self, step: Step) -> None:
-        """Make sure that the content of a staged file survives a power loss."""
-        if step.action is Action.PUT and step.after and step.after.kind is Kind.FILE:
-            self._live.sync(self._temporary(step.path))
+    def sync_staged(self, steps: Iterable[Step]) -> None:
+        """Make sure that the contents of staged files survive a power loss."""
+        staged = [
+            self._temporary(step.path)
+            for step in steps
+            if step.action is Action.PUT and step.after and step.after.kind is Kind.FILE
+        ]
+        self._live.sync(files=staged)
 
     def perform(self, step: Step) -> Outcome:
         """Do a step, if what it expects lies there."""
@@ -110,11 +115,12 @@ class Mover:
         except (FileNotFoundError, FileExistsError, NotADirectoryError):
             return Outcome.MOVED
 
-    def sync_names(self) -> None:
-        """Make sure that the new names survive a power loss."""
+    def sync_performed(self) -> None:
+        """Make sure that the new names and modes survive a power loss."""
         directories = {step.path.rpartition("/")[0] for step in self.steps}
-        for directory in sorted(directories | {self._anchor(step.path) for step in self.steps}):
-            self._live.sync_names(directory)
+        directories.update(self._anchor(step.path) for step in self.steps)
+        changed = [step.path for step in self.steps if step.action is Action.MODE]
+        self._live.sync(files=changed, names_in=directories)
 
     def repair(self, step: Step) -> None:
         """Finish or take back a step that a crash interrupted between two renames."""
@@ -181,7 +187,7 @@ class Mover:
     def _put(self, step: Step, temporary: str) -> Outcome:
         if self._live.look(temporary) != step.after:
             self.stage(step)
-            self.sync_staged(step)
+            self.sync_staged([step])
         if step.before is None:
             self._live.move(temporary, step.path)
             return Outcome.DONE

@@ -11,17 +11,16 @@ import os
 import shutil
 import stat
 import tempfile
-import time
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
 from typing import BinaryIO, Final
 
-from sidecar.core.snapshot import MAX_BYTES, is_id
+from sidecar.core.digest import is_id
+from sidecar.core.history.snapshot import MAX_BYTES
 from sidecar.errors import MachineError, RefusedError
 from sidecar.host import files
-from sidecar.host.parallel import for_each
 
 MODE: Final = 0o600
 """Mode of all files of the history: among them are private keys."""
@@ -42,6 +41,7 @@ this machine is short of something, e.g. of descriptors.
 log = logging.getLogger("history")
 
 _CHUNK: Final = 1024 * 1024
+_CREATE: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
 
 
 @contextmanager
@@ -177,8 +177,8 @@ class Objects:
         right = []
         with keeping():
             for file in fetched:
-                if is_id(file.name) and _is_content_of(file):
-                    right.append((file, file.name, file.stat().st_size))
+                if is_id(file.name) and (size := _size_of_proven(file)) is not None:
+                    right.append((file, file.name, size))
                 else:
                     log.warning("a peer sent something else as object %r: removed", file.name)
                     file.unlink()
@@ -192,6 +192,11 @@ class Objects:
         """
         with keeping():
             remove_old(self._directory, keep=needed, before=before)
+
+    def digests(self) -> list[str]:
+        """Return the digests of all objects."""
+        with reading():
+            return sorted(filter(is_id, os.listdir(self._directory)))  # noqa: PTH208 - names only
 
     def absent(self, digests: Iterable[str]) -> frozenset[str]:
         """Return which objects are not here."""
@@ -214,7 +219,7 @@ class Objects:
                     file.unlink()
                 else:
                     new.append((file, self._path(digest)))
-            for_each(lambda move: move_in(*move), new)
+            move_in(new)
 
     def _renew(self, digest: str) -> bool:
         """Make an object young, so that it is not pruned now; tell whether it was not just so."""
@@ -240,17 +245,20 @@ class Objects:
             shutil.rmtree(place, ignore_errors=True)  # `prune` tries it again
 
 
-def move_in(file: Path, target: Path) -> None:
-    """Move a fetched file to its place in the history, durably but for the directory's entry."""
-    descriptor = os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
-    try:
-        os.fchmod(descriptor, MODE)
-        now = time.time()
-        os.utime(descriptor, (now, now))
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-    file.replace(target)
+def move_in(moves: Sequence[tuple[Path, Path]]) -> None:
+    """Move files to their places in the history, in order, once all of them are on the disk.
+
+    Their new names are not, until the directory is synced.
+    """
+    files.sync_all([file for file, _ in moves])
+    for file, target in moves:
+        file.replace(target)
+
+
+def make_ours(descriptor: int) -> None:
+    """Give a fetched file our mode, and the age of a new one."""
+    os.fchmod(descriptor, MODE)
+    os.utime(descriptor)
 
 
 def remove_old(directory: Path, *, keep: Collection[str], before: float) -> None:
@@ -284,7 +292,7 @@ def _copy(source: Path | bytes, target: Path) -> tuple[str, int]:
 def _written(path: Path) -> Iterator[BinaryIO]:
     """Yield a new file; what fails where it is closed is told as a failed write."""
     with keeping():
-        file = path.open("xb")
+        file = os.fdopen(os.open(path, _CREATE, MODE), "wb")
     try:
         yield file
     finally:
@@ -292,13 +300,17 @@ def _written(path: Path) -> Iterator[BinaryIO]:
             file.close()
 
 
-def _is_content_of(file: Path) -> bool:
+def _size_of_proven(file: Path) -> int | None:
+    """Return the size of a fetched file, as ours, if it has the content that its name says."""
     try:
         with files.open_regular(file) as content:
-            return hashlib.file_digest(content, "sha256").hexdigest() == file.name
+            if hashlib.file_digest(content, "sha256").hexdigest() != file.name:
+                return None
+            make_ours(content.fileno())
+            return os.fstat(content.fileno()).st_size
     except OSError as error:
         if error.errno in {errno.ELOOP, errno.EINVAL, errno.ENXIO}:
-            return False
+            return None
         raise
 
 

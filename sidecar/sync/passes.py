@@ -10,12 +10,13 @@ from contextlib import suppress
 from functools import partial
 from typing import Final
 
-from sidecar.core.snapshot import Tree
-from sidecar.core.sync import Hold
+from sidecar.core.history.snapshot import Tree
+from sidecar.core.sync_report import Hold
 from sidecar.errors import SidecarError
 from sidecar.host.worker import Worker
-from sidecar.sync.engine import Engine, busy
+from sidecar.sync.engine import Engine
 from sidecar.sync.pulls import Pulls
+from sidecar.sync.stuck import busy
 from sidecar.sync.workspace import BusyError
 
 log = logging.getLogger("sync")
@@ -37,7 +38,7 @@ class Passes:
     """
 
     def __init__(
-        self, engine: Engine, worker: Worker, pulls: Pulls, well: Callable[[], str]
+        self, engine: Engine, worker: Worker, pulls: Pulls, well: Callable[[], str | None]
     ) -> None:
         self.engine = engine
         self._worker, self._pulls, self._well = worker, pulls, well
@@ -77,13 +78,13 @@ class Passes:
             await self._pass_now()
 
     async def load(self) -> None:
-        """Let what lies in the folders be served, without accepting it."""
+        """Have the folders served as they are, without accepting them as a snapshot."""
         await self._worker.do(self.engine.load)
 
     async def between[T](self, work: Callable[[Hold | None, Tree | None], Awaitable[T]]) -> T:
         """Do something while nobody changes the folders.
 
-        It is given what a guard says against loading them, and what lies there, if that is whole.
+        It is given the hold that forbids to load them, if any, and their tree, if it is consistent.
         """
 
         async def done(hold: Hold | None, tree: Tree | None) -> T:
@@ -94,13 +95,13 @@ class Passes:
 
         return await self._worker.do(between)
 
-    async def put_back(self, error: str) -> bool:
+    async def put_back(self, error: str | None) -> bool:
         """Put the last good state in place of what a guard holds, or is refused with `error`.
 
-        What lay there is kept. Return whether anything was put back. Nginx waits for this: where
-        nothing is missing it does not wait for a pass that is under way.
+        What it replaces is kept. Return whether anything was restored. Nginx waits for this: where
+        nothing is missing it does not wait for a pass that is under way, but for the first one.
         """
-        if not error and not await asyncio.to_thread(_anything_gone, self.engine.tree):
+        if error is None and not await asyncio.to_thread(_to_be_looked_at, self.engine):
             return False
         done = await self._worker.do(partial(self.engine.put_back, error))
         if done:
@@ -166,5 +167,5 @@ class Passes:
             await asyncio.sleep(FILL_EVERY)
 
 
-def _anything_gone(tree: Tree) -> bool:
-    return not all(map(os.path.lexists, tree))
+def _to_be_looked_at(engine: Engine) -> bool:
+    return engine.unseen or not all(map(os.path.lexists, engine.tree))

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from sidecar.core.backoff import Backoff, Retry
-from sidecar.core.sync import PeerSync
+from sidecar.core.sync_report import PeerSync, Progress
 from sidecar.errors import SidecarError
 
 
@@ -76,10 +76,10 @@ class Peers:
         """Return the seconds until each of those that failed is tried again."""
         return [one.due - now for node, one in self.retries.items() if node in self.heads]
 
-    def report(self, head: str | None) -> tuple[PeerSync, ...]:
-        """Return how their configurations stand to `head`."""
+    def report(self, head: str | None, fetching: Mapping[str, Progress]) -> tuple[PeerSync, ...]:
+        """Return how their configurations stand to `head`, and what is being fetched."""
         return tuple(
-            replace(report, in_sync=self._in_sync(node, head))
+            replace(report, in_sync=self._in_sync(node, head), fetching=fetching.get(node))
             for node, report in self.reports.items()
         )
 

@@ -3,7 +3,8 @@
 from collections.abc import Callable, Mapping
 from functools import partial
 
-from sidecar.core.snapshot import Tree
+from sidecar.core.history.snapshot import Tree
+from sidecar.core.sync_report import Progress
 from sidecar.host.worker import Worker
 from sidecar.sync.peers import Peers
 from sidecar.sync.pulls import Pulls
@@ -14,7 +15,7 @@ class Ports:
     """Every way from the worker thread to the loop.
 
     Given: the worker, who serves the folders, the pulls, and what to call when the head changes.
-    All of it raises StoppedError once nobody waits for the work any more.
+    Every method raises StoppedError once the work has been cancelled.
     """
 
     def __init__(
@@ -24,7 +25,7 @@ class Ports:
         self._on_head = on_head
 
     def check(self) -> None:
-        """Go on only while somebody waits for it."""
+        """Raise StoppedError if the work has been cancelled."""
         self._worker.check()
 
     def tell_head(self) -> None:
@@ -33,20 +34,20 @@ class Ports:
 
     # Serve
 
-    def try_own(self, tree: Tree) -> str:
+    def try_own(self, tree: Tree) -> str | None:
         """Serve what a person has written here; return why that cannot be."""
         return self._worker.ask(partial(self._served.try_own, tree))
 
-    def try_peers(self, tree: Tree | None) -> str:
+    def try_peers(self, tree: Tree | None) -> str | None:
         """Serve what was just put in place; return why that cannot be."""
         return self._worker.ask(partial(self._served.try_peers, tree))
 
     def ensure(self, tree: Tree | None) -> None:
-        """Serve what lies there, if that is not what is served; None if it is not whole."""
+        """Serve the folders as they are, if something else is served; None: no consistent scan."""
         self._worker.ask(partial(self._served.ensure, tree))
 
     def cooldown(self, tree: Tree) -> float:
-        """Return the seconds until what nobody waits for should be tried."""
+        """Return the seconds until a change should be tried that nobody waits for."""
         return self._worker.ask(partial(self._served.cooldown, tree))
 
     def hurry(self) -> None:
@@ -55,7 +56,7 @@ class Ports:
 
     # Is it healthy
 
-    def well(self) -> str:
+    def well(self) -> str | None:
         """Tell what is wrong with what is served at this moment."""
         return self._worker.call(self._served.well)
 
@@ -70,6 +71,11 @@ class Ports:
     def coming(self) -> Mapping[str, str]:
         """The heads that are being pulled, by peer."""
         return self._pulls.of_heads
+
+    @property
+    def fetching(self) -> Mapping[str, Progress]:
+        """How far the pulls of heads are, by peer."""
+        return self._pulls.fetching
 
     def begin_pull(self, node: str, head: str) -> None:
         """Begin to bring a peer's head, beside all that is done here."""

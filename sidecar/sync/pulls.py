@@ -8,7 +8,8 @@ from ipaddress import ip_address
 from typing import Final
 
 from sidecar.core.backoff import Backoff
-from sidecar.core.snapshot import Kind
+from sidecar.core.history.snapshot import Kind
+from sidecar.core.sync_report import Progress
 from sidecar.errors import RefusedError, SidecarError
 from sidecar.sync.lookup import lookup
 from sidecar.sync.peers import Peers
@@ -78,6 +79,12 @@ class Pulls:
         self.begun = 0
         """How many pulls of heads have begun."""
 
+    @property
+    def fetching(self) -> Mapping[str, Progress]:
+        """How far the pulls of heads are, by peer; those that have begun to fetch files."""
+        progress = self._transfer.fetching
+        return {node: progress[node] for node in self.of_heads if node in progress}
+
     def see(self, heads: Mapping[str, str | None]) -> bool:
         """Learn the heads of the linked peers and return whether that is news."""
         news = heads != self.peers.heads
@@ -140,8 +147,11 @@ class Pulls:
             for node in self.peers.willing({}, time.monotonic()):
                 if time.monotonic() < self._tried.get((node, name), 0.0):
                     continue
-                if not await self._bring_past(node, name):
+                brought = await self._bring_past(node, name)
+                if brought is None:
                     return
+                if brought:
+                    break
 
     def doubt(self) -> None:
         """Look again whether the past is here: what was may have turned out to be damaged."""
@@ -180,8 +190,8 @@ class Pulls:
         if self._past is not None:
             self._past.cancel()
 
-    async def _bring_past(self, node: str, name: str) -> bool:
-        """Try to bring a snapshot of the past; return whether nothing was more urgent."""
+    async def _bring_past(self, node: str, name: str) -> bool | None:
+        """Bring a snapshot of the past; return whether that worked, None if interrupted."""
         task = self._past = asyncio.create_task(
             pull(self._transfer, self._history, node, name), name=f"past from {node}"
         )
@@ -192,11 +202,11 @@ class Pulls:
             task.cancel()
             await asyncio.wait({task})
         if task.cancelled():
-            return False
+            return None
         self._tried[node, name] = time.monotonic() + AGAIN
         if error := task.exception():
             known = isinstance(error, SidecarError)
-            log.info("the past is not whole: %s", error, exc_info=None if known else error)
-        else:
-            log.info("brought snapshot %s of the past from %s", name[:12], node)
+            log.info("cannot complete the history: %s", error, exc_info=None if known else error)
+            return False
+        log.info("fetched older snapshot %s from %s", name[:12], node)
         return True

@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from sidecar.core.change import printable
-from sidecar.core.steps import Step
+from sidecar.core.history.change import printable
+from sidecar.core.history.steps import Step
 from sidecar.errors import MachineError, SidecarError
 from sidecar.host.rename import Renamer
 from sidecar.sync.journal import Journal, JournalFile, State
@@ -99,7 +99,7 @@ def undo(
             else:
                 kept.append(step.path)
             checkpoint(f"undone {step.path}")
-        mover.sync_names()
+        mover.sync_performed()
         clean(mover, done, checkpoint)
         file.remove()
     except (OSError, SidecarError) as error:

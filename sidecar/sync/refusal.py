@@ -5,7 +5,7 @@ import stat
 from dataclasses import dataclass
 from typing import Final
 
-from sidecar.core.change import printable
+from sidecar.core.history.change import printable
 
 Advice = tuple[str, str]
 """A cause and what to do about it."""

@@ -1,4 +1,4 @@
-"""Finds out what lies in the synced folders.
+"""Reads the synced folders.
 
 A scan only counts when nothing moved under it: no directory changed while the tree was walked, no
 file while it was read. Otherwise it is tried again, and at last says that the tree is busy.
@@ -13,8 +13,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from sidecar.core.exclude import DEFAULT_EXCLUDE, Excluded, excluder
-from sidecar.core.snapshot import MAX_BYTES, MAX_MODE, MAX_PATHS, Entry, Kind, Tree
+from sidecar.core.history.exclude import DEFAULT_EXCLUDE, Excluded, excluder
+from sidecar.core.history.snapshot import MAX_BYTES, MAX_MODE, MAX_PATHS, Entry, Kind, Tree
 from sidecar.host.mounts import mounts
 from sidecar.sync.live import DIRECTORY, READ, Stamp, digest_of, stamp
 from sidecar.sync.refusal import (
@@ -74,7 +74,7 @@ def scan(
     clock: Callable[[], int] = time.time_ns,
     limits: tuple[int, int] = (MAX_PATHS, MAX_BYTES),
 ) -> Scan:
-    """Return what lies below `roots`. Blocks: call it in a thread.
+    """Return the tree below `roots`. Blocks: call it in a thread.
 
     Given: exclude patterns, what is known from the scan before (nothing: every file is read), the
     time in nanoseconds, and how many paths and bytes there may be.
@@ -113,7 +113,7 @@ def _scan(
 
 
 class _Walk:
-    """Collects what lies below roots; of files that are not known, the status only."""
+    """Collects the entries below roots; of files that are not known, the status only."""
 
     def __init__(
         self,

@@ -7,12 +7,12 @@ from functools import partial
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
-from sidecar.core.exclude import DEFAULT_EXCLUDE
-from sidecar.core.guard import Rules
+from sidecar.core.history.exclude import DEFAULT_EXCLUDE
+from sidecar.core.history.guard import Rules
+from sidecar.core.history.snapshot import Tree
 from sidecar.core.report import PeerReport
 from sidecar.core.settings import Identity, Settings
-from sidecar.core.snapshot import Tree
-from sidecar.core.sync import Hold, SyncReport
+from sidecar.core.sync_report import Hold, SyncReport
 from sidecar.errors import RefusedError, SidecarError
 from sidecar.host.paths import Paths
 from sidecar.host.watch import changes
@@ -27,6 +27,7 @@ from sidecar.sync.pulls import Pulls
 from sidecar.sync.schedule import Schedule
 from sidecar.sync.served import Served
 from sidecar.sync.transfer import Transfer
+from sidecar.sync.verify import DAILY, Verifier
 from sidecar.sync.workspace import BusyError, Workspace
 
 log = logging.getLogger("sync")
@@ -53,13 +54,14 @@ class Sync:
         self._passes: Passes | None = None
         self._desk: Desk | None = None
         self._schedule: Schedule | None = None
+        self._daily: Schedule | None = None
         self._broken: Hold | None = None
         self._heads: dict[str, str | None] = {}
 
     @property
     def head(self) -> str | None:
-        """Id of the snapshot that is live here."""
-        return self._passes.engine.head if self._passes else None
+        """Id of the snapshot that is live here, as far as the peers are told."""
+        return self._passes.engine.offered if self._passes else None
 
     @property
     def desk(self) -> Desk:
@@ -80,7 +82,7 @@ class Sync:
     async def open(self) -> None:
         """End an apply that was interrupted, before anything serves the folders.
 
-        Whatever lies in our state, this never raises: sync is off then, and `run` tries again.
+        It never raises, whatever is wrong with the state: then sync is off, and `run` tries again.
         """
         await self._try_open(recover=True)
 
@@ -92,20 +94,21 @@ class Sync:
             group.create_task(self._watch(passes), name="sync watch")
             if self._schedule is not None:
                 group.create_task(self._keep_schedule(passes), name="sync schedule")
+                group.create_task(self._verify_daily(), name="sync verify")
 
     async def between[T](self, work: Callable[[Hold | None, Tree | None], Awaitable[T]]) -> T:
-        """Do something while nobody changes the folders.
+        """Do `work` while sync changes nothing in the folders.
 
-        It is given what a guard says against loading them, and what lies there, if that is whole.
+        It is given the hold that forbids to load them, if any, and their tree, if it is consistent.
         """
         if self._passes is None:
             return await work(None, None)
         return await self._passes.between(work)
 
-    async def put_back(self, error: str = "") -> bool:
-        """Put the last good state in place of what a guard holds, or is refused with `error`.
+    async def put_back(self, error: str | None = None) -> bool:
+        """Restore the last good state over what a guard holds, or nginx refuses with `error`.
 
-        What lay there is kept. Return whether anything was put back.
+        What it replaces is kept. Return whether anything was restored.
         """
         # Nothing of ours keeps nginx from starting.
         try:
@@ -124,6 +127,8 @@ class Sync:
         """Wait until this node has what its linked peers have, or `timeout` seconds."""
         if self._passes is None:
             return
+        if not self._passes.settled.is_set():
+            log.info("waiting up to %g s for the configuration of the other nodes", timeout)
         try:
             async with asyncio.timeout(timeout):
                 await self._passes.settled.wait()
@@ -189,9 +194,11 @@ class Sync:
             memory = self._paths.state / "schedule.json"
             zone = ZoneInfo(settings.timezone)
             self._schedule = Schedule(settings.sync_schedule, zone, memory, share)
+            self._daily = Schedule(DAILY, zone, self._paths.state / "verify.json", share)
         passes = Passes(engine, self._worker, pulls, self._served.well)
         orders = Orders(engine, workspace, ports, node)
-        self._desk = Desk(orders, self._worker, passes, pulls)
+        verifier = Verifier(workspace.history, engine, self._worker, pulls)
+        self._desk = Desk(orders, self._worker, passes, pulls, verifier)
         self._passes = passes
 
     def _rules(self) -> Rules:
@@ -213,6 +220,15 @@ class Sync:
         assert self._schedule is not None
         async for _ in self._schedule.runs():
             passes.wake(full=True)
+
+    async def _verify_daily(self) -> None:
+        """Look for what the disk has damaged while another node still has it."""
+        assert self._daily is not None
+        async for _ in self._daily.runs():
+            try:
+                log.info("%s", await self.desk.verify(gently=True))
+            except (SidecarError, OSError) as error:
+                log.error("the history is damaged: %s", error)  # noqa: TRY400 - its text says it all
 
 
 def stock_digests(listing: Path) -> frozenset[str]:

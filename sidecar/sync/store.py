@@ -14,9 +14,7 @@ parents before their children, and the head is written last.
 """
 
 import logging
-import os
 import re
-import shutil
 import threading
 import time
 from collections.abc import Collection, Iterable, Mapping
@@ -24,22 +22,24 @@ from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO, Final
 
-from sidecar.core.graph import Graph
-from sidecar.core.manifest import (
+from sidecar.core.digest import is_id
+from sidecar.core.history.graph import Graph
+from sidecar.core.history.manifest import (
     MAX_TEXT,
     check,
     decode,
-    decode_header,
     encode,
     fingerprint,
     has_tree,
+    having,
     identify,
     without_tree,
 )
-from sidecar.core.retention import graph_of, newest_first
-from sidecar.core.snapshot import Header, Kind, Snapshot, Tree, is_id
+from sidecar.core.history.retention import graph_of, newest_first
+from sidecar.core.history.snapshot import Header, Kind, Snapshot, Tree, Version
 from sidecar.errors import RefusedError, SidecarError
 from sidecar.host import files
+from sidecar.sync.incoming import clean, fetched, listing, prove
 from sidecar.sync.marks import check_version, read_head, write_head
 from sidecar.sync.objects import (
     DAMAGE,
@@ -58,6 +58,9 @@ MAX_SNAPSHOTS: Final = 10_000
 GRACE: Final = 3600.0
 """Seconds during which nothing is pruned: it may belong to what is just being made or fetched."""
 
+_TICK: Final = 100_000_000
+"""Nanoseconds within which two changes of a directory may get the same mtime."""
+
 log = logging.getLogger("history")
 
 _DIGEST: Final = re.compile(rb'"digest":"([0-9a-f]{64})"')
@@ -73,12 +76,15 @@ class History:
         self.directory: Final = directory
         self._objects = Objects(directory / "objects")
         self._snapshots = directory / "snapshots"
-        self._headers: dict[str, Header] = {}
+        self._headers: Mapping[str, Header] = {}
+        self._graph = Graph({})
+        self._listed = 0
+        """Time of the directory's last change when it was last listed."""
         self._lock = threading.RLock()
         with keeping():
             for place in (directory, directory / "objects", self._snapshots):
                 files.make_directory(place)
-            _clean_incoming(directory / "incoming")
+            clean(directory / "incoming")
             check_version(directory)
 
     # Contents
@@ -137,9 +143,15 @@ class History:
                 files.write(self._snapshots / name, text, mode=MODE, durable=True)
         return name
 
+    def drop(self, snapshots: Iterable[str]) -> None:
+        """Forget snapshots that nothing has come of, and that nobody has been told of."""
+        with self._lock, keeping():
+            for name in snapshots:
+                (self._snapshots / name).unlink(missing_ok=True)
+
     def get(self, snapshot: str) -> Snapshot:
         """Return a snapshot; raise RefusedError where it is unknown or only its header is left."""
-        found = self._snapshot(snapshot)
+        found = self.find(snapshot)
         if found is not None:
             return found
         if snapshot in self.ids():
@@ -152,9 +164,27 @@ class History:
             "`ha history` lists those that are",
         )
 
+    def find(self, snapshot: str) -> Snapshot | None:
+        """Return a snapshot whose tree is here, if not all of its objects; None if it is not."""
+        with self._lock:
+            found = self._read(snapshot)
+            if found is None or not has_tree(found[1]):
+                return None
+            try:
+                return decode(found[1])
+            except ValueError as error:
+                self._leave_header(snapshot, found[1], str(error))
+                return None
+
+    def having(self, snapshot: str, versions: Iterable[Version]) -> frozenset[Version]:
+        """Return which versions a snapshot has; none if its tree is not here."""
+        with self._lock:
+            found = self._read(snapshot)
+        return having(found[1], versions) if found else frozenset()
+
     def complete(self, snapshot: str) -> Snapshot | None:
         """Return a snapshot if it and all its objects are here, ready to be applied."""
-        found = self._snapshot(snapshot)
+        found = self.find(snapshot)
         return None if found is None or self.missing(found) else found
 
     def ids(self) -> frozenset[str]:
@@ -163,15 +193,7 @@ class History:
 
     def headers(self) -> Mapping[str, Header]:
         """Return the headers of all known snapshots by id."""
-        with self._lock, reading():
-            present = {path.name for path in self._snapshots.iterdir() if is_id(path.name)}
-            for gone in self._headers.keys() - present:
-                del self._headers[gone]
-            for new in present - self._headers.keys():
-                found = self._read(new, only_header=True)
-                if found is not None:
-                    self._headers[new] = found[0]
-            return dict(self._headers)
+        return self._list()[0]
 
     def whole(self) -> frozenset[str]:
         """Return the ids of the snapshots whose tree is still here."""
@@ -183,7 +205,16 @@ class History:
 
     def graph(self) -> Graph:
         """Return the graph of all known snapshots."""
-        return graph_of(self.headers())
+        return self._list()[1]
+
+    def sound(self, snapshot: str) -> bool:
+        """Read a manifest again; of a damaged one only its header may stay, if that is right."""
+        whole = self._has_tree(snapshot)
+        return self._read(snapshot) is not None and (not whole or self.find(snapshot) is not None)
+
+    def objects(self) -> list[str]:
+        """Return the digests of all objects."""
+        return self._objects.digests()
 
     # Where this node stands
 
@@ -205,7 +236,7 @@ class History:
 
     def readable(self, snapshot: str) -> bool:
         """Tell whether a snapshot's manifest is here, whole and undamaged."""
-        return self._snapshot(snapshot) is not None
+        return self.find(snapshot) is not None
 
     def rebuild(self, snapshot: str, tree: Tree) -> bool:
         """Write a damaged manifest again if its header is here and describes `tree`.
@@ -234,13 +265,19 @@ class History:
         removed and logged.
         """
         with keeping():
-            right = self._objects.adopt(_listing(incoming / "objects"))
+            right = self._objects.adopt(listing(incoming / "objects"))
             self._objects.sync()
-            fetched = {path.name: _fetched(path) for path in _listing(incoming / "snapshots")}
+            found = {path.name: fetched(path) for path in listing(incoming / "snapshots")}
         with self._lock, keeping():
-            parents = {name: header.parents for name, header in fetched.items() if header}
+            parents = {name: header.parents for name, header in found.items() if header}
+            new = []
             for name in Graph(parents).oldest_first(parents):
-                self._adopt_snapshot(incoming / "snapshots" / name)
+                path = incoming / "snapshots" / name
+                if self._says_more(path):
+                    new.append((path, self._snapshots / name))
+                else:
+                    path.unlink()
+            move_in(new)
             files.sync_directory(self._snapshots)
         return frozenset(right | parents.keys())
 
@@ -266,16 +303,22 @@ class History:
             remove_old(self._snapshots, keep=spared, before=before)
             self._objects.prune(needed, before=before)
 
-    def _snapshot(self, snapshot: str) -> Snapshot | None:
-        with self._lock:
-            found = self._read(snapshot)
-            if found is None or not has_tree(found[1]):
-                return None
-            try:
-                return decode(found[1])
-            except ValueError as error:
-                self._leave_header(snapshot, found[1], str(error))
-                return None
+    def _list(self) -> tuple[Mapping[str, Header], Graph]:
+        """Return the headers and their graph: values, made anew when the directory has changed."""
+        with self._lock, reading():
+            listed = self._snapshots.stat().st_mtime_ns
+            # A clock tick is some milliseconds: what was written in this one is looked at again.
+            if listed != self._listed or time.time_ns() - listed < _TICK:
+                present = {path.name for path in self._snapshots.iterdir() if is_id(path.name)}
+                if present != self._headers.keys():
+                    known = {name: self._headers[name] for name in present & self._headers.keys()}
+                    for new in present - known.keys():
+                        found = self._read(new, only_header=True)
+                        if found is not None:
+                            known[new] = found[0]
+                    self._headers, self._graph = known, graph_of(known)
+                self._listed = listed
+            return self._headers, self._graph
 
     def _read(self, snapshot: str, *, only_header: bool = False) -> tuple[Header, bytes] | None:
         """Return a manifest's header and verified text; None if there is none that is undamaged."""
@@ -294,7 +337,7 @@ class History:
             set_aside(path, error.strerror or str(error))
             return None
         try:
-            return _prove(text, snapshot), text
+            return prove(text, snapshot), text
         except ValueError as error:
             return self._leave_header(snapshot, text, str(error))
 
@@ -306,7 +349,7 @@ class History:
         path, line = self._snapshots / snapshot, without_tree(text)
         set_aside(path, why)
         try:
-            header = _prove(line, snapshot)
+            header = prove(line, snapshot)
         except ValueError:
             return None
         with keeping():
@@ -324,49 +367,7 @@ class History:
             return file.readline(MAX_TEXT).endswith(b"\n") and bool(file.read(1))
         return False
 
-    def _adopt_snapshot(self, path: Path) -> None:
-        """Move a checked manifest here, unless what is here says as much."""
+    def _says_more(self, path: Path) -> bool:
+        """Tell whether a checked manifest has more than what is here."""
         known = self._read(path.name)
-        if known is None or (not has_tree(known[1]) and path.stat().st_size > len(known[1])):
-            move_in(path, self._snapshots / path.name)
-        else:
-            path.unlink()
-
-
-def _prove(text: bytes, snapshot: str) -> Header:
-    """Return the header of a text that has this id; raise ValueError if it has another one."""
-    if identify(text) != snapshot:
-        raise ValueError("its content has another hash")
-    return decode_header(text)
-
-
-def _fetched(path: Path) -> Header | None:
-    """Return the header of a fetched manifest; remove it and return None if it cannot be used."""
-    try:
-        with files.open_regular(path) as file:
-            text = file.read(MAX_TEXT + 1)
-        header = _prove(text, path.name)
-        if has_tree(text):
-            decode(text)
-        return header
-    except (ValueError, OSError) as error:
-        log.warning("cannot use %s of a peer: %s", path.name, error)
-        path.unlink()
-        return None
-
-
-def _listing(directory: Path) -> list[Path]:
-    """Return what lies in a directory that may be missing; directories in it are removed."""
-    if not directory.is_dir():
-        return []
-    for path in directory.iterdir():
-        if path.is_dir() and not path.is_symlink():
-            shutil.rmtree(path)
-    return sorted(directory.iterdir())
-
-
-def _clean_incoming(incoming: Path) -> None:
-    """Remove what is no directory where pulls put theirs; what has arrived in them stays."""
-    for place in (incoming, *incoming.glob("*"), *incoming.glob("*/*")):
-        if os.path.lexists(place) and (place.is_symlink() or not place.is_dir()):
-            place.unlink()
+        return known is None or (not has_tree(known[1]) and path.stat().st_size > len(known[1]))

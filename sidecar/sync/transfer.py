@@ -11,15 +11,18 @@ import shutil
 import time
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Final
 
 from tenacity import AsyncRetrying, retry_if_exception, stop_after_attempt, wait_exponential_jitter
 
-from sidecar.core.manifest import MAX_TEXT
+from sidecar.core.digest import is_id
+from sidecar.core.history.manifest import MAX_TEXT
+from sidecar.core.history.snapshot import MAX_BYTES, MAX_PATHS
 from sidecar.core.settings import Address, Identity
-from sidecar.core.snapshot import MAX_BYTES, MAX_PATHS, is_id
+from sidecar.core.sync_report import Progress
 from sidecar.errors import ProgramError, SidecarError
 from sidecar.host.paths import Paths
 from sidecar.host.process import Completed, run
@@ -55,6 +58,9 @@ MAX_HISTORY: Final = 2 * MAX_BYTES
 _FILE: Final = 512
 """Bytes that a file counts for beyond its content: it takes a name, and time."""
 
+_PARTIAL: Final = "partial"
+"""Directory of the files that were cut."""
+
 Start = Callable[[], Awaitable[Completed]]
 
 _HINTS: Final[Mapping[Outcome, str]] = {
@@ -74,10 +80,19 @@ class TransferError(SidecarError):
         self.outcome = outcome
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Arrived:
+    """What a pull has brought so far."""
+
+    bytes: int
+    files: int
+    """Those that are whole."""
+
+
 class Transfer:
     """Pulls from the peers, each over a connection of its own that is kept.
 
-    Given: where things lie, who we are, the port of every node's sshd, and the history.
+    Given: the paths, the identity of this node, the port of every node's sshd, and the history.
     `ssh.install` comes first.
     """
 
@@ -88,6 +103,8 @@ class Transfer:
         self._history = history
         self._sessions: dict[Address, Session] = {}
         self._locks = {peer: asyncio.Lock() for peer in identity.peers}
+        self.fetching: Mapping[str, Progress] = {}
+        """How far the objects that are being fetched have arrived, by peer."""
 
     async def fetch_manifests(
         self, peer: Address, ids: Collection[str] | None = None
@@ -151,18 +168,33 @@ class Transfer:
         incoming = self._incoming(peer)
         source, destination = self._source(peer, module), incoming / module.value
         command = rsync.pull_command(
-            source, destination, partial=incoming / "partial", largest=max(sizes.values())
+            source, destination, partial=incoming / _PARTIAL, largest=max(sizes.values())
         )
         names = "".join(f"{name}\n" for name in wanted).encode()
         async with self._locks[peer]:
             before = await asyncio.to_thread(_prepare, incoming, destination)
-            most = before + sum(sizes.values()) + max(sizes.values()) + _FILE * (len(sizes) + 2)
+            most = before.bytes + sum(sizes.values()) + max(sizes.values())
+            most += _FILE * (len(sizes) + 2)
+
+            def show(arrived: Arrived) -> None:
+                if module is Module.OBJECTS:
+                    progress = Progress(done=min(arrived.files, len(wanted)), total=len(wanted))
+                    self.fetching = {**self.fetching, str(peer): progress}
+
+            show(before)
             try:
-                await self._run(peer, partial(_watched, peer, command, names, incoming, most))
+                if module is Module.OBJECTS:  # how large a manifest is, is not known before
+                    room = sum(sizes.values()) - before.bytes
+                    await asyncio.to_thread(_check_room, peer, incoming, room)
+                start = partial(_watched, peer, command, names, incoming, most, show)
+                await self._run(peer, start)
+                show(await asyncio.to_thread(_arrived, incoming))  # to hash it all takes its time
+                new = await self._adopt(peer, keep=False)
             except TransferError as error:
                 await self._adopt(peer, keep=error.outcome is Outcome.LATER)
                 raise
-            new = await self._adopt(peer, keep=False)
+            finally:
+                self.fetching = {one: it for one, it in self.fetching.items() if one != str(peer)}
         if wrong := min(wanted - new, default=""):
             raise _error(peer, f"what it has as {wrong} is something else", Outcome.INCOMPLETE)
         return new
@@ -227,18 +259,25 @@ class Transfer:
 
 
 async def _watched(
-    peer: Address, command: Sequence[str], stdin: bytes, incoming: Path, most: int
+    peer: Address,
+    command: Sequence[str],
+    stdin: bytes,
+    incoming: Path,
+    most: int,
+    show: Callable[[Arrived], None],
 ) -> Completed:
     """Run a pull, and end it when more arrives in `incoming` than `most` bytes, or too little.
 
-    Raise TransferError or ProgramError.
+    What has arrived is given to `show` each second. Raise TransferError or ProgramError.
     """
     running = run(command, timeout=LONGEST, stdin=stdin, grace=GRACE)
     pull = asyncio.create_task(running, name=f"rsync {peer}")
     try:
         since, before = time.monotonic(), 0
         while not (await asyncio.wait({pull}, timeout=LOOK_EVERY))[0]:
-            arrived, now = await asyncio.to_thread(_size, incoming), time.monotonic()
+            found, now = await asyncio.to_thread(_arrived, incoming), time.monotonic()
+            show(found)
+            arrived = found.bytes
             if arrived > most:
                 raise _error(peer, f"it sends more than the {most} bytes it has", Outcome.REFUSED)
             if arrived < before or arrived - before >= LEAST_RATE * SLOW_FOR:
@@ -252,21 +291,31 @@ async def _watched(
         await asyncio.gather(pull, return_exceptions=True)
 
 
-def _prepare(incoming: Path, destination: Path) -> int:
-    """Make the place for what comes; return the bytes that are there from an earlier pull."""
+def _prepare(incoming: Path, destination: Path) -> Arrived:
+    """Make the place for what comes; return what is there from an earlier pull."""
     with keeping():
         destination.mkdir(mode=0o700, parents=True, exist_ok=True)
-    return _size(incoming)
+    return _arrived(incoming)
 
 
-def _size(directory: Path) -> int:
-    """Return the bytes of all files below a directory, and some for each file."""
-    size = 0
-    for place, _, names in os.walk(directory):
+def _check_room(peer: Address, incoming: Path, needed: int) -> None:
+    """Raise TransferError where that many bytes cannot be kept."""
+    free = shutil.disk_usage(incoming).free
+    if needed > free:
+        cause = f"No space left: {needed} bytes are needed, {free} are free"
+        raise _error(peer, cause, Outcome.DISK)
+
+
+def _arrived(incoming: Path) -> Arrived:
+    """Return what has arrived, with `_FILE` bytes more for each file."""
+    size = files = 0
+    for place, _, names in os.walk(incoming):
+        whole = Path(place).name != _PARTIAL
         for name in names:
             with suppress(FileNotFoundError):
                 size += _FILE + os.lstat(f"{place}/{name}").st_size
-    return size
+                files += whole and not name.startswith(".")
+    return Arrived(bytes=size, files=files)
 
 
 def _may_help(error: BaseException) -> bool:

@@ -7,11 +7,11 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from sidecar.core.change import Change, changes, summarise
-from sidecar.core.exclude import excluder, leave_alone, left_out
-from sidecar.core.manifest import fingerprint
-from sidecar.core.retention import newest_first
-from sidecar.core.snapshot import Snapshot, Tree
+from sidecar.core.history.change import Change, changes, summarise
+from sidecar.core.history.exclude import excluder, leave_alone, left_out
+from sidecar.core.history.manifest import fingerprint
+from sidecar.core.history.retention import newest_first
+from sidecar.core.history.snapshot import Snapshot, Tree
 from sidecar.errors import SidecarError
 from sidecar.host import files
 from sidecar.sync.apply import Apply, Moved
@@ -25,7 +25,7 @@ from sidecar.sync.store import History
 
 log = logging.getLogger("sync")
 
-Serve = Callable[[Tree], str]
+Serve = Callable[[Tree], str | None]
 """Lets a tree that was put in place be served; returns why that cannot be."""
 
 
@@ -43,7 +43,7 @@ class RefusedByServiceError(SidecarError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Look:
-    """What lies in the folders, and how it differs from the head."""
+    """The state of the folders, and how it differs from the head."""
 
     head: str | None
     snapshot: Snapshot | None
@@ -71,7 +71,7 @@ class Workspace:
             files.make_directory(self._journal)
         self._journal_file = JournalFile(self._journal)
         self._lost: str | None = None
-        """A head whose manifest is given up: what follows it is made of what lies here."""
+        """A head whose manifest is lost for good: its successor is made from the folders."""
         self._known: Known = {}
         self._head: tuple[str, Snapshot] | None = None
         """The head, decoded: that of thousands of files takes a while to read."""
@@ -173,11 +173,21 @@ class Workspace:
         log.warning("the manifest of head is made again: the folders are as its header says")
         return self.history.rebuild(head, live)
 
-    def give_up(self, usable: Callable[[Tree], bool]) -> bool:
-        """Follow a head whose manifest nobody has, with what lies here.
+    def replenish(self) -> None:
+        """Keep again what the history lacks of the head and the folders still have."""
+        head = self.history.head()
+        if head is None or head == self._lost:
+            return
+        files = {path: one.digest for path, one in self._decoded(head).tree.items() if one.digest}
+        absent = self.history.absent(files.values())
+        for path in (path for path, digest in files.items() if digest in absent):
+            with suppress(OSError):  # gone by now
+                self.history.put(Path(path))
 
-        Where the folders are those of another snapshot, that is the head. Return whether what
-        lies here is `usable`.
+    def give_up(self, usable: Callable[[Tree], bool]) -> bool:
+        """Make the folders the successor of a head whose manifest no node has.
+
+        If they match another snapshot, that becomes the head. Return whether they are `usable`.
         """
         live = self._scan_all()
         if (same := self._snapshot_of(live)) is not None:
@@ -250,7 +260,7 @@ class Workspace:
             change.revert()
             raise
         try:
-            if reason:
+            if reason is not None:
                 raise RefusedByServiceError(reason)
             change.commit()
         except SidecarError:
@@ -268,11 +278,11 @@ class Workspace:
         """
         assert look.head is not None and look.snapshot is not None  # noqa: PT018 - one condition
         here = replace(look.snapshot, tree=self.on_disk(look.base))
-        self.apply(look, here, look.head, lambda _tree: "")
+        self.apply(look, here, look.head, lambda _tree: None)
         self._head = None  # that is not all of it where this node leaves something out
 
     def _find_head(self) -> None:
-        """Take the newest snapshot that is what lies here for the head, else none.
+        """Make the newest snapshot that matches the folders the head, else have none.
 
         With none this node meets its peers as for the first time: nothing is overwritten.
         """

@@ -2,9 +2,9 @@
 
 from typing import Final
 
-from sidecar.core.election import burden
 from sidecar.core.report import NodeState, Role
 from sidecar.core.settings import Prefer
+from sidecar.core.vip.election import burden
 from sidecar.errors import RefusedError
 from sidecar.vital.node import Node
 

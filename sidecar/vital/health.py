@@ -8,9 +8,9 @@ from typing import Final
 
 import aiohttp
 
-from sidecar.core.check import Check
 from sidecar.core.report import CheckReport
 from sidecar.core.settings import Settings
+from sidecar.core.vip.check import Check
 from sidecar.host.broadcast import Broadcast
 from sidecar.host.descriptors import NONE_LEFT
 from sidecar.host.network import Network
@@ -23,8 +23,8 @@ LINK_DELAY: Final = 0.5
 START_PACE: Final = 0.1
 """Seconds between two questions before the first success."""
 
-Asker = Callable[[float], Awaitable[str]]
-"""Asks once, within the given seconds; returns what is wrong, or nothing."""
+Asker = Callable[[float], Awaitable[str | None]]
+"""Asks once, within the given seconds; returns what is wrong, None if nothing is."""
 
 
 class Health:
@@ -104,7 +104,7 @@ class Health:
                 log.exception("a bug broke check %s", name)
             await asyncio.sleep(self._interval)
 
-    async def _ask(self, name: str, asker: Asker) -> str:
+    async def _ask(self, name: str, asker: Asker) -> str | None:
         """Ask once; before the first success ask for a whole interval, as things are starting."""
         deadline = time.monotonic() + self._interval
         while (error := await asker(self._timeout)) and self._checks[name].up is None:
@@ -113,7 +113,7 @@ class Health:
             await asyncio.sleep(START_PACE)
         return error
 
-    def _count(self, name: str, error: str) -> None:
+    def _count(self, name: str, error: str | None) -> None:
         before = self._checks[name]
         check = self._checks[name] = before.after(error)
         if check.up is before.up:
@@ -129,7 +129,7 @@ class Health:
 def url_asker(url: str) -> Asker:
     """Return an asker for a URL that must answer 2xx or 3xx."""
 
-    async def ask(timeout: float) -> str:
+    async def ask(timeout: float) -> str | None:
         try:
             limit = aiohttp.ClientTimeout(total=timeout)
             async with (
@@ -139,7 +139,7 @@ def url_asker(url: str) -> Asker:
                 ) as session,
                 session.get(url, allow_redirects=False) as response,
             ):
-                return "" if 200 <= response.status < 400 else f"answers {response.status}"
+                return None if 200 <= response.status < 400 else f"answers {response.status}"
         except TimeoutError:
             return f"no answer within {timeout:g} s"
         except (aiohttp.ClientError, OSError) as error:
@@ -153,14 +153,14 @@ def url_asker(url: str) -> Asker:
 def gateway_asker(network: Network) -> Asker:
     """Return an asker for the default gateways: one of them must answer on its link."""
 
-    async def ask(timeout: float) -> str:
+    async def ask(timeout: float) -> str | None:
         gateways = network.gateways()
         if not gateways:
-            return ""
+            return None
         asked = (network.reachable(gateway, timeout) for gateway in gateways)
         answers = await asyncio.gather(*asked)
         if any(answers):
-            return ""
+            return None
         return f"{gateways[0].address} does not answer on its link"
 
     return ask

@@ -76,16 +76,16 @@ class Nginx:
         """Where nginx last answered, as an address of socat(1); empty if nowhere."""
         return self._probe.target
 
-    async def ask(self, timeout: float) -> str:
-        """Ask nginx whether it answers; return what is wrong, or nothing."""
+    async def ask(self, timeout: float) -> str | None:
+        """Ask nginx whether it answers; return what is wrong, None if nothing is."""
         master = self.supervisor.pid
         if master is None:
             return self.supervisor.report().error or "it is not running"
         answer = await self._probe.ask(master, timeout=timeout)
         self.stub_status = answer.stub_status
-        if not answer.error:
+        if answer.error is None:
             self._silent_since = None
-            return ""
+            return None
         now = time.monotonic()
         self._silent_since = self._silent_since or now
         if now - self._silent_since >= HUNG_AFTER:
@@ -95,7 +95,7 @@ class Nginx:
             return next(iter(self._emergencies.since(self._started)), answer.error)
         return answer.error
 
-    async def reload(self, *, overlap: bool) -> str:
+    async def reload(self, *, overlap: bool) -> str | None:
         """Make nginx read its configuration again, verified; return why that failed.
 
         With `overlap` it does not wait until the earlier workers have ended.

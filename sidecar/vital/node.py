@@ -4,16 +4,13 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import replace
 from typing import Final
 
 from sidecar import __version__
-from sidecar.core.arbiter import Arbiter
-from sidecar.core.election import Facts, Patience, Succession, Verdict, base_priority, elect
-from sidecar.core.problems import find
 from sidecar.core.protocol import settings_digest
 from sidecar.core.report import (
+    ContainersReport,
     LoopReport,
     NginxReport,
     NodeState,
@@ -23,7 +20,10 @@ from sidecar.core.report import (
     Role,
 )
 from sidecar.core.settings import Identity, Settings
-from sidecar.core.sync import SyncReport
+from sidecar.core.show.problems import find
+from sidecar.core.sync_report import SyncReport
+from sidecar.core.vip.arbiter import Arbiter
+from sidecar.core.vip.election import Facts, Patience, Succession, Verdict, base_priority, elect
 from sidecar.errors import SidecarError
 from sidecar.host import files
 from sidecar.host.broadcast import Broadcast
@@ -77,6 +77,7 @@ class Node:
         self._arbiter = Arbiter()
         self._patience = Patience()
         self._succession = Succession()
+        self._stepped_aside = asyncio.Event()
         self._adverts_heard = False
         self._vip_lost_since: float | None = None
         self._digest = settings_digest(settings)
@@ -84,13 +85,17 @@ class Node:
         self.verdict = Verdict(health=0, preference=0)
         self.handing_over = False
         """True while `ha failover` moves the VIP."""
-        self.draining = self._drain_flag.exists()
+        self.draining = False
         self._draining_turn = asyncio.Lock()
 
     @property
     def role(self) -> Role:
         """What this node is to everybody else."""
         return self._vrrp.role
+
+    async def open(self) -> None:
+        """Learn whether this node was drained before: the disk may be slow to answer."""
+        self.draining = await asyncio.to_thread(self._drain_flag.exists)
 
     async def set_draining(self, draining: bool) -> None:
         """Start or end a drain; it survives a new container. Raise SidecarError if it could not."""
@@ -125,6 +130,8 @@ class Node:
             ],
             adverts_heard=self._adverts_heard,
         )
+        if self._arbiter.aside:
+            self._stepped_aside.set()
         self._succession = self._succession.after(
             self._vrrp.state,
             [peer.node for peer in self._peers() if peer.state and peer.state.role is Role.MASTER],
@@ -165,6 +172,7 @@ class Node:
             draining=self.draining,
             yielding=self.verdict.yielding,
             settings=self._digest,
+            containers=self._settings.containers,
             head=self._head(),
             clock=time.time(),
         )
@@ -174,6 +182,7 @@ class Node:
         other_processes: Sequence[ProcessReport],
         nginx: NginxReport,
         sync: SyncReport,
+        containers: ContainersReport | None,
         part_failures: Mapping[str, int],
         loop: LoopReport,
     ) -> Report:
@@ -193,6 +202,7 @@ class Node:
             vrrp=self._vrrp.counters,
             nginx=nginx,
             sync=sync,
+            containers=containers,
             role_changes=dict(self._vrrp.role_changes),
             part_failures=dict(part_failures),
             loop=loop,
@@ -237,13 +247,13 @@ class Node:
     async def _listen(self) -> None:
         """While stepped aside, hear whether the adverts of the nodes that serve arrive again."""
         while True:
-            if self._arbiter.aside:
-                with suppress(OSError):  # no descriptor is left: not heard, and listened for again
+            await self._stepped_aside.wait()
+            while self._arbiter.aside:
+                try:
                     self._adverts_heard = await hears_adverts(
                         self._identity.peers, self._settings.vrid, within=1.0
                     )
-                    continue
-                await asyncio.sleep(TICK)
-            else:
-                self._adverts_heard = False
-                await asyncio.sleep(TICK)
+                except OSError:  # no descriptor is left: not heard, and listened for again
+                    await asyncio.sleep(TICK)
+            self._stepped_aside.clear()
+            self._adverts_heard = False

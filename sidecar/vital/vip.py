@@ -171,7 +171,8 @@ class Vips:
                 if self._role() is not Role.MASTER:
                     break
                 for held in self._held:
-                    self._try(announce, held.address, held.interface)
+                    # Closing a packet socket takes the kernel up to 0.2 s where it is busy.
+                    await asyncio.to_thread(self._try, announce, held.address, held.interface)
 
     def _try[**P](self, action: Callable[P, None], *given: P.args, **named: P.kwargs) -> None:
         """Do what may fail now and is tried again; say once why it failed."""

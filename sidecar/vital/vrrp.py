@@ -12,9 +12,9 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-from sidecar.core.election import Standing, Verdict
 from sidecar.core.report import Role, ServiceState, VrrpReport
-from sidecar.core.watchdog import Watchdog
+from sidecar.core.vip.election import Standing, Verdict
+from sidecar.core.vip.watchdog import Watchdog
 from sidecar.errors import ProgramError
 from sidecar.host import files as host_files
 from sidecar.host.broadcast import Broadcast
@@ -149,7 +149,7 @@ class Vrrp:
         """Keep keepalived's own numbers fresh, until cancelled."""
         while True:
             self.counters = await self._dump()
-            await asyncio.sleep(DUMP_EVERY)
+            await asyncio.sleep(DUMP_EVERY if self.counters else LOOK_EVERY)
 
     async def _dump(self) -> VrrpReport | None:
         if self.supervisor.state is not ServiceState.RUNNING:

@@ -1,25 +1,20 @@
-"""The HTTP server for monitoring: metrics, health, status. It only shows; nothing here acts."""
+"""The HTTP server: status page, metrics, health, status. It only shows; nothing here acts."""
 
 import asyncio
 import time
 from collections.abc import Callable, Iterable
 from functools import partial
+from pathlib import Path
 from typing import Final
+from zoneinfo import ZoneInfo
 
 from aiohttp import web
 
-from sidecar.core.present import summary
 from sidecar.core.report import Report
 from sidecar.host.door import listen_on
 from sidecar.web.metrics import CONTENT_TYPE, exposition, make_registry
+from sidecar.web.page import Pages, Streams
 from sidecar.web.server import listening, make_app, ready_response, status_response, status_text
-
-_WHERE: Final = """\
-/metrics         for Prometheus
-/healthz         200 while the sidecar answers
-/readyz          200 while this node could serve
-/api/v1/status   what `ha status --json` prints
-"""
 
 LIFETIME: Final = 10.0
 """Seconds that a connection has for its request and the answer; Prometheus waits no longer."""
@@ -28,15 +23,21 @@ KEPT: Final = 1.0
 """Seconds during which all who ask for the same large answer get the same bytes."""
 
 
-def monitoring_app(report: Callable[[], Report]) -> web.Application:
+def monitoring_app(report: Callable[[], Report], pages: Pages) -> web.Application:
     """Return the application that shows what `report` returns."""
+    page_now = Recent(lambda: pages.document(report()))
+    streams = Streams(Recent(lambda: pages.fragment(report())))
     metrics_now = Recent(partial(exposition, make_registry(report)))
     status_now = Recent(lambda: status_text(report()).encode())
 
-    async def index(_request: web.Request) -> web.Response:
-        now = report()
-        title = f"kiss-ha {now.node.version}: {summary(now.node)}"
-        return web.Response(text=f"{title}\n\n{_WHERE}")
+    async def page(_request: web.Request) -> web.Response:
+        headers = {"Content-Security-Policy": pages.policy, "Referrer-Policy": "no-referrer"}
+        return web.Response(
+            body=page_now(), content_type="text/html", charset="utf-8", headers=headers
+        )
+
+    async def icon(_request: web.Request) -> web.Response:
+        return web.Response(body=pages.icon, content_type="image/svg+xml")
 
     async def metrics(_request: web.Request) -> web.Response:
         return web.Response(body=metrics_now(), headers={"Content-Type": CONTENT_TYPE})
@@ -50,19 +51,34 @@ def monitoring_app(report: Callable[[], Report]) -> web.Application:
     async def status(_request: web.Request) -> web.Response:
         return status_response(status_now())
 
-    return make_app(
+    app = make_app(
         [
-            web.get("/", index),
+            web.get("/", page),
+            web.get("/events", streams.answer, allow_head=False),
+            web.get("/icon.svg", icon),
             web.get("/metrics", metrics),
             web.get("/healthz", healthz),
             web.get("/readyz", readyz),
             web.get("/api/v1/status", status),
         ]
     )
+    app.on_shutdown.append(streams.close)
+    return app
 
 
-async def serve(report: Callable[[], Report], *, addresses: Iterable[str], port: int) -> None:
-    """Answer on `port` of all `addresses` until cancelled; raise SidecarError if one is taken."""
+async def serve(
+    report: Callable[[], Report],
+    *,
+    addresses: Iterable[str],
+    port: int,
+    directory: Path,
+    zone: str,
+) -> None:
+    """Answer on `port` of all `addresses` until cancelled; raise SidecarError if one is taken.
+
+    `directory` has the files of the status page, which shows times in `zone`.
+    """
+    pages = await asyncio.to_thread(lambda: Pages(directory, ZoneInfo(zone)))
     listeners = {
         f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}": partial(
             listen_on, host, port
@@ -70,7 +86,7 @@ async def serve(report: Callable[[], Report], *, addresses: Iterable[str], port:
         for host in addresses
     }
     hint = "free that port, or change HA_HTTP_PORT or HA_HTTP_LISTEN"
-    async with listening(monitoring_app(report), listeners, lifetime=LIFETIME, hint=hint):
+    async with listening(monitoring_app(report, pages), listeners, lifetime=LIFETIME, hint=hint):
         await asyncio.Event().wait()
 
 

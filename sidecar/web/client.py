@@ -56,8 +56,8 @@ class Control:
         except (FileNotFoundError, ConnectionRefusedError):
             raise RefusedError(
                 "cannot reach the daemon: it is not running here",
-                "start it with `docker compose up -d`; if it ends again, its last lines say why: "
-                "`docker compose logs`",
+                "start it with `docker compose up -d`; if it exits again, `docker compose logs` "
+                "tells why",
             ) from None
         except TimeoutError:
             raise RefusedError(

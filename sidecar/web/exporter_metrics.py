@@ -96,6 +96,19 @@ def keepalived(report: Report) -> Iterator[Metric]:
     yield gauge("keepalived_vrrp_state", "State of vrrp", with_address, states)
     text = "State of vrrp with excluded VIP"
     yield gauge("keepalived_vrrp_excluded_state", text, with_address, excluded)
+    served = {(*labels, address): _nginx_up(report) for address in vrrp.vips}
+    if report.nginx.enabled:
+        text = "Check Script status for each VIP"
+        yield gauge("keepalived_exporter_check_script_status", text, with_address, served)
+    yield from _scripts(report)
+
+
+def _scripts(report: Report) -> Iterator[Metric]:
+    """Yield the health checks as scripts: elsewhere keepalived runs them, here the daemon does."""
+    status = {(check.name,): check.up for check in report.checks if check.up is not None}
+    idle = dict.fromkeys(status, 0)
+    yield gauge("keepalived_script_status", "Tracker Script Status", "name", status)
+    yield gauge("keepalived_script_state", "Tracker Script State", "name", idle)
 
 
 def _keepalived_runs(report: Report) -> bool:

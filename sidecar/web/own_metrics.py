@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from prometheus_client.metrics_core import Metric
 
 from sidecar.core.report import Report, Role, ServiceState
-from sidecar.core.sync import RESULTS
+from sidecar.core.sync_report import RESULTS
 from sidecar.web.families import ONE, counter, gauge, histogram
 
 
@@ -68,8 +68,26 @@ def sync(report: Report) -> Iterator[Metric]:
     yield counter(
         "ha_sync_conflicts", "Paths that were edited on two nodes at once", "", {ONE: now.conflicts}
     )
+    unresolved = {ONE: now.overridden_count}
+    yield gauge("ha_sync_conflicts_unresolved", "Conflicts in the list", "", unresolved)
     yield gauge("ha_snapshot_info", "Snapshot that is live here", "id", head)
     yield gauge("ha_schedule_next_timestamp_seconds", "Next full check", "", next_check)
+
+
+def sites(report: Report) -> Iterator[Metric]:
+    """Yield the sites of containers, and who serves them."""
+    if (containers := report.containers) is None:
+        return
+    up: dict[tuple[str], bool] = {}
+    replicas: dict[tuple[str, str], int] = {}
+    for one in containers.sites:
+        name = f"{one.host}{one.path.rstrip('/')}"
+        if one.up is not None:
+            up[name,] = one.up
+        for node in (report.node.node, *(peer.node for peer in report.peers)):
+            replicas[name, node] = one.replicas.get(node, {}).get("up", 0)
+    yield gauge("ha_site_up", "Some container serves the site", "site", up)
+    yield gauge("ha_site_replicas", "Containers that serve the site", "site node", replicas)
 
 
 def problems(report: Report) -> Iterator[Metric]:
@@ -90,6 +108,16 @@ def loop(report: Report) -> Iterator[Metric]:
     yield histogram("ha_loop_lag_seconds", text, report.loop.turns, report.loop.seconds)
 
 
+def machine(report: Report) -> Iterator[Metric]:
+    """Yield what the host gives us: room on disks, and word of changes."""
+    size = {(disk.path,): disk.size for disk in report.disks}
+    free = {(disk.path,): disk.free for disk in report.disks}
+    yield gauge("ha_disk_size_bytes", "Size of the disk of a directory", "path", size)
+    yield gauge("ha_disk_free_bytes", "Room on the disk of a directory", "path", free)
+    polled = {ONE: len(report.polled)}
+    yield gauge("ha_polling", "Groups of paths that are looked at each second", "", polled)
+
+
 def configuration(report: Report) -> Iterator[Metric]:
     """Yield the served configuration: validity, reloads, certificates."""
     nginx = report.nginx
@@ -101,9 +129,9 @@ def configuration(report: Report) -> Iterator[Metric]:
     if nginx.config_valid is not None:
         valid = {ONE: nginx.config_valid}
         yield gauge("ha_config_valid", "nginx accepts the configuration on disk", "", valid)
-    yield gauge(
-        "ha_certificate_not_after_timestamp_seconds",
-        "End of the certificate's validity",
-        "path",
-        {(path,): end for path, end in nginx.certificates.items()},
-    )
+    found = nginx.certificates.items()
+    begin = {(path,): validity.not_before for path, validity in found}
+    end = {(path,): validity.not_after for path, validity in found}
+    name, text = "ha_certificate_not_{}_timestamp_seconds", "{} of the certificate's validity"
+    yield gauge(name.format("before"), text.format("Begin"), "path", begin)
+    yield gauge(name.format("after"), text.format("End"), "path", end)

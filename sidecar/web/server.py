@@ -11,8 +11,8 @@ from typing import Final
 
 from aiohttp import web
 
-from sidecar.core.present import ineligible_because, summary, to_json
 from sidecar.core.report import Report
+from sidecar.core.show.present import ineligible_because, summary, to_json
 from sidecar.errors import SidecarError
 from sidecar.host.door import Door
 

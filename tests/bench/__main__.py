@@ -1,6 +1,6 @@
-"""`python -m tests.bench [failover] [sync] [soak]`: ours beside what people use instead.
+"""`python -m tests.bench [failover] [sync] [containers] [soak]`: ours beside what others use.
 
-Without a word it is the first two. The soak takes options: `soak --minutes 10 --advert 30ms`.
+Without a word it is the first three. The soak takes options: `soak --minutes 10 --advert 30ms`.
 """
 
 import argparse
@@ -8,10 +8,10 @@ import os
 import sys
 from typing import Final
 
-from tests.bench import failover, soak, sync
+from tests.bench import containers, failover, soak, sync
 from tests.cluster.world import World
 
-TABLES: Final = {"failover": failover.run, "sync": sync.run}
+TABLES: Final = {"failover": failover.run, "sync": sync.run, "containers": containers.run}
 
 
 def main() -> int:
@@ -23,6 +23,8 @@ def main() -> int:
     parser.add_argument("--advert", default="100ms")
     parser.add_argument("--hogs", type=int, default=16)
     parser.add_argument("--writers", type=int, default=4)
+    parser.add_argument("--builds", type=int, default=0)
+    parser.add_argument("--memory", default="")
     options = vars(parser.parse_args())
     chosen = options.pop("what")
     if tables := [TABLES[name] for name in chosen if name in TABLES]:

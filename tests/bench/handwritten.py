@@ -65,6 +65,11 @@ _START: Final = (
 )
 
 
+def keepalived_conf(*, own: str, peer: str, vip: str, state: str, priority: int) -> str:
+    """Return keepalived.conf as people write it."""
+    return _KEEPALIVED.format(own=own, peer=peer, vip=vip, state=state, priority=priority)
+
+
 def handwritten(world: World) -> Cluster:
     """Start the pair and return it once the first node holds the VIP."""
     vip, first, second = world.address(200), *(host.address for host in world.hosts[:2])
@@ -79,7 +84,7 @@ def handwritten(world: World) -> Cluster:
         (cluster.a, first, second, "MASTER", 150),
         (cluster.b, second, first, "BACKUP", 100),
     ):
-        text = _KEEPALIVED.format(own=own, peer=peer, vip=vip, state=state, priority=priority)
+        text = keepalived_conf(own=own, peer=peer, vip=vip, state=state, priority=priority)
         (node.directory / "nginx/keepalived.conf").write_text(text)
     cluster.up()
     cluster.wait_held_by(cluster.a, within=20)

@@ -119,24 +119,30 @@ def _cpu_seconds(node: Node, pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / TICKS
 
 
+def cpu_of_workers(node: Node) -> float:
+    """Return the seconds of CPU time that the workers of a node's nginx have used."""
+    workers = node.processes("nginx: worker process")
+    return sum(_cpu_seconds(node, worker.pid) for worker in workers if worker.state != "Z")
+
+
 def throughput(world: World, nginx: str) -> tuple[float, float]:
     """Return requests per second through the VIP, and of a plain nginx, in turns."""
     config = nginx.format(upstream=world.upstream.removeprefix("http://"))
     cluster = world.cluster(Plan(files={"nginx.conf": config}))
-    plain = _plain_nginx(world, config)
+    plain = plain_nginx(world, config)
     cluster.up()
     cluster.wait_well(within=30)
     plain.up()
     targets = (cluster.vip, plain.address)
     for target in targets:
-        until(f"{target} answers", partial(_wrk, world, target, seconds=1))
+        until(f"{target} answers", partial(rate, world, target, seconds=1))
     rates = [
-        tuple(_wrk(world, target, seconds=LOAD_SECONDS) for target in targets) for _ in range(5)
+        tuple(rate(world, target, seconds=LOAD_SECONDS) for target in targets) for _ in range(5)
     ]
-    return median(rate[0] for rate in rates), median(rate[1] for rate in rates)
+    return median(both[0] for both in rates), median(both[1] for both in rates)
 
 
-def _plain_nginx(world: World, config: str) -> Node:
+def plain_nginx(world: World, config: str) -> Node:
     """Write a node on the third host that is nothing but nginx."""
     node = world.node("host-c")
     service = {
@@ -149,14 +155,15 @@ def _plain_nginx(world: World, config: str) -> Node:
     return node
 
 
-def _wrk(world: World, address: str, *, seconds: int) -> float:
+def rate(world: World, address: str, *, seconds: int, host: str = "") -> float:
     """Return the requests per second that wrk gets answered."""
     said = run(
         world.client.container,
         *("wrk", "--threads", "1", "--connections", "32", "--duration", f"{seconds}s"),
+        *(("--header", f"Host: {host}") if host else ()),
         f"http://{address}/static",
     ).stdout
-    rate = re.search(r"Requests/sec:\s+([\d.]+)", said)
-    assert rate, said
+    found = re.search(r"Requests/sec:\s+([\d.]+)", said)
+    assert found, said
     assert "Non-2xx" not in said, said
-    return float(rate[1])
+    return float(found[1])

@@ -11,6 +11,7 @@ from itertools import pairwise
 from typing import Final
 
 from tests.bench.print import say, table
+from tests.cluster import images
 from tests.cluster.client import Load
 from tests.cluster.cluster import Cluster
 from tests.cluster.host import Host, Watch, now
@@ -28,6 +29,11 @@ while :; do
 done
 """
 
+_BUILD: Final = f"""
+FROM {images.TEST}
+RUN cp --recursive /usr/lib /tmp/copy && python -m compileall -q /tmp/copy
+"""
+
 HEAD: Final = ("pair", "moves", "two holders", "requests", "failed", "longest gap", "late adverts")
 
 
@@ -40,6 +46,10 @@ class Soak:
     advert: str = "100ms"
     hogs: int = 16
     writers: int = 4
+    builds: int = 0
+    """`docker build`s that run all the time."""
+    memory: str = ""
+    """Limit of each sidecar, as `docker update --memory` takes it: less than it would like."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -55,7 +65,7 @@ class Seen:
     def row(self, number: int) -> Sequence[str]:
         """Return the line of the table."""
         (served,) = [load.served for load in self.loads]
-        shared = overlaps([_held(nic, self.cluster.vip) for nic in self.nics])
+        shared = overlaps([holdings(nic, self.cluster.vip) for nic in self.nics])
         moves = sum(len(nic.arrivals.get(self.cluster.vip, [])) for nic in self.nics) - 1
         late = max((gap for _, gap, _ in self.late), default=0.0)
         return (
@@ -73,10 +83,7 @@ def run(soak: Soak) -> str:
     """Soak and return the table."""
     with ExitStack() as stack:
         seen = [stack.enter_context(_pair(soak, number)) for number in range(soak.pairs)]
-        for number in range(soak.hogs):
-            stack.enter_context(_program(seen[number % len(seen)].world, _HOG))
-        for number in range(soak.writers):
-            stack.enter_context(_program(seen[number % len(seen)].world, _WRITER))
+        _disturb(stack, soak, seen)
         say(f"{soak}: all is up")
         with ExitStack() as watching:
             for one in seen:
@@ -92,6 +99,19 @@ def run(soak: Soak) -> str:
                     if "timer expired" in line or "keepalived: (VI_1)" in line:
                         say(f"{one.world.project} {node} {line}")
         return table(HEAD, [one.row(number) for number, one in enumerate(seen, start=1)])
+
+
+def _disturb(stack: ExitStack, soak: Soak, seen: Sequence[Seen]) -> None:
+    """Take processors, disk and memory away from the pairs."""
+    for number in range(soak.hogs):
+        stack.enter_context(_program(seen[number % len(seen)].world, _HOG))
+    for number in range(soak.writers):
+        stack.enter_context(_program(seen[number % len(seen)].world, _WRITER))
+    for _ in range(soak.builds):
+        stack.enter_context(_builds())
+    for node in [node for one in seen for node in one.cluster.nodes if soak.memory]:
+        limits = ("--memory", soak.memory, "--memory-swap", "-1")
+        subprocess.run(["docker", "update", *limits, node.name], check=True)
 
 
 @contextmanager
@@ -169,7 +189,26 @@ def _program(world: World, script: str) -> Iterator[None]:
         process.wait(timeout=60)
 
 
-def _held(nic: Watch, vip: str) -> list[tuple[float, float]]:
+@contextmanager
+def _builds() -> Iterator[None]:
+    """Build an image again and again until the end of a `with` block."""
+    over = threading.Event()
+    command = ["docker", "build", "--quiet", "--no-cache", "-"]
+
+    def build() -> None:
+        while not over.is_set():
+            subprocess.run(command, input=_BUILD.encode(), stdout=subprocess.DEVNULL, check=True)
+
+    with ThreadPoolExecutor() as pool:
+        done = pool.submit(build)
+        try:
+            yield
+        finally:
+            over.set()
+    done.result()
+
+
+def holdings(nic: Watch, vip: str) -> list[tuple[float, float]]:
     """Return when a host held an address, from and to."""
     events = [(at, True) for at in nic.arrivals.get(vip, [])]
     events += [(at, False) for at in nic.departures.get(vip, [])]

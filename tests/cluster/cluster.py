@@ -106,6 +106,15 @@ class Cluster:
             within=within,
         )[0][1]
 
+    def wait_linked(self, *, linked: bool = True) -> None:
+        """Wait until all nodes see all others, or none sees any."""
+        until(
+            "the links are up" if linked else "the links are down",
+            lambda: [peer["linked"] for node in self.nodes for peer in node.status()["peers"]],
+            lambda links: all(links) if linked else not any(links),
+            within=20,
+        )
+
     def _wait_held(self, how: str, accept: Callable[[list[Node]], bool], within: float) -> None:
         for vip in self.vips:
             until(f"{vip} is held {how}", partial(self.holders, vip), accept, within=within)
@@ -136,4 +145,4 @@ def _served_tree(node: Node) -> tuple[str | None, Tree]:
     """Return the snapshot that a node serves, if that is all it knows of, and what lies there."""
     sync = node.sync()
     settled = not (sync["draft"] or sync["holds"] or sync["rejected"])
-    return sync["head"] if settled else NOT_SETTLED, node.inside.tree()
+    return sync["head"] if settled else NOT_SETTLED, node.tree()

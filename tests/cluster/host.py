@@ -9,7 +9,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from tests.cluster.shell import SHELLS
 from tests.cluster.wait import until
+
+CUT: Final = ("tcp dport 8730", "tcp sport 8730")
+"""Rules for `Host.drop`: what the nodes tell each other, but not VRRP."""
 
 FOREVER: Final = 2**32 - 1
 """The lifetime that `ip` shows for an address without one."""
@@ -19,13 +23,16 @@ def run(
     container: str, *command: str, check: bool = True, user: str = "0", directory: str = "/"
 ) -> subprocess.CompletedProcess[str]:
     """Run a command inside a container, as root unless another `user` is given."""
-    done = subprocess.run(
-        ["docker", "exec", "--user", user, "--workdir", directory, container, *command],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    if shell := SHELLS.get(container):
+        done = shell.run(*command, user=user, directory=directory, timeout=60)
+    else:
+        done = subprocess.run(
+            ["docker", "exec", "--user", user, "--workdir", directory, container, *command],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
     if check and done.returncode:
         raise AssertionError(
             f"cannot run {' '.join(command)} in {container}: "
@@ -158,7 +165,8 @@ class Host:
     def _cable(self, state: str) -> None:
         index = self.run("cat", "/sys/class/net/eth0/iflink").strip()
         find = f"grep -lx {index} /sys/class/net/*/ifindex"
-        link = run(self.machine, "sh", "-c", find).stdout.split("/")[4]
+        # Links of others may go while it looks.
+        link = run(self.machine, "sh", "-c", find, check=False).stdout.split("/")[4]
         run(self.machine, "ip", "link", "set", link, state)
 
 

@@ -12,7 +12,7 @@ from docker import DockerClient
 from docker.models.containers import Container
 
 from tests.cluster import images
-from tests.cluster.folder import Folder
+from tests.cluster.folder import Folder, Tree
 from tests.cluster.host import Host, run
 from tests.cluster.wait import until
 
@@ -27,10 +27,11 @@ _CURL: Final = "curl --silent --show-error --max-time 2"
 
 # One line per process: its id, its parent's, its state, its command line.
 _PROCESSES: Final = """
-for directory in /proc/[0-9]*; do
+root=$1
+for directory in "$root"/proc/[0-9]*; do
     read -r stat 2>/dev/null <"$directory/stat" || continue
     set -- ${stat##*) }
-    printf '%s\\t%s\\t%s\\t' "${directory#/proc/}" "$2" "$1"
+    printf '%s\\t%s\\t%s\\t' "${directory#"$root/proc/"}" "$2" "$1"
     tr '\\0\\n' '  ' <"$directory/cmdline" 2>/dev/null
     echo
 done
@@ -39,7 +40,7 @@ done
 # The HTTP server may show what was true a second ago; the control socket never does.
 _ASK_STATUS: Final = (
     r"printf 'GET /api/v1/status HTTP/1.0\r\n\r\n' | "
-    "socat -t 2 -T 2 - UNIX-CONNECT:/run/ha/control.sock | tr -d '\\r'"
+    """socat -t 2 -T 2 - "UNIX-CONNECT:$1/run/ha/control.sock" | tr -d '\\r'"""
 )
 
 
@@ -72,6 +73,12 @@ class Plan:
     """Files below `nginx/`."""
     service: Mapping[str, Any] = field(default_factory=dict)
     """Keys of the compose service that are merged into it."""
+    compose: Mapping[str, str] = field(default_factory=dict)
+    """The variant of config/compose that single nodes use, by the host's name."""
+    beside: Mapping[str, str] = field(default_factory=dict)
+    """Files beside each docker-compose.yml."""
+    service_beside: str = ""
+    """The user's own service of that variant, which joins the host's network too."""
     own_service: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """Keys of single nodes' services, by the host's name; instead of those of `service`."""
     without: str | None = None
@@ -111,6 +118,11 @@ class Node:
         """What the container has as /etc/nginx, as root sees it."""
         return Folder(container=self.name, path="/etc/nginx", user="0:0")
 
+    def tree(self) -> Tree:
+        """Return what lies in that."""
+        path = f"{self._root()}/etc/nginx"
+        return Folder(container=self.host.machine, path=path, user="0:0").tree()
+
     @property
     def container(self) -> Container:
         """The container as it is now."""
@@ -123,13 +135,31 @@ class Node:
         nginx = self.directory / "nginx"
         shutil.rmtree(self.directory, ignore_errors=True)
         nginx.mkdir(parents=True)
-        shutil.copy(REPOSITORY / "docker-compose.yml", self.directory)
+        if variant := plan.compose.get(self.host.name):
+            files = REPOSITORY / "config/compose" / variant
+            shutil.copytree(files, self.directory, dirs_exist_ok=True)
+        else:
+            shutil.copy(REPOSITORY / "docker-compose.yml", self.directory)
+        for path, text in plan.beside.items():
+            (self.directory / path).parent.mkdir(parents=True, exist_ok=True)
+            (self.directory / path).write_text(text)
         lines = [f"{name}={value}\n" for name, value in environment.items()]
         (self.directory / ".env").write_text("".join(lines))
         for path, text in plan.files.items():
             (nginx / path).parent.mkdir(parents=True, exist_ok=True)
             (nginx / path).write_text(text)
         (self.directory / "docker-compose.override.yml").write_text(self._override(plan))
+
+    def change(self, environment: Mapping[str, str], plan: Plan | None = None) -> None:
+        """Change settings in `.env`, or all that a plan says of the container; then `up`."""
+        lines = (self.directory / ".env").read_text().splitlines()
+        before = dict(line.split("=", 1) for line in lines)
+        text = "".join(f"{name}={value}\n" for name, value in {**before, **environment}.items())
+        (self.directory / ".env").write_text(text)
+        if plan is not None:
+            override = self.directory / "docker-compose.override.yml"
+            override.write_text(self._override(plan))
+        self.up()
 
     def own_files(self) -> None:
         """Give the files to user 1000, as a user's are: directories 0700, keys 0600."""
@@ -142,7 +172,7 @@ class Node:
 
     def read(self, path: str) -> str:
         """Return a file below `nginx/`."""
-        return run(self.name, "cat", f"/etc/nginx/{path}").stdout
+        return self.inside.read(path)
 
     def put(self, path: str, text: str) -> None:
         """Write a file below `nginx/`, as its owner."""
@@ -153,6 +183,12 @@ class Node:
     def up(self) -> None:
         """`docker compose up -d`."""
         self._compose("up", "--detach", "--quiet-pull")
+
+    def configure(self, name: str, value: str) -> None:
+        """Change a setting in `.env`, and `docker compose up -d`."""
+        with (self.directory / ".env").open("a") as settings:
+            settings.write(f"{name}={value}\n")
+        self.up()
 
     def down(self) -> None:
         """Remove the container at once, with the state volume and the files."""
@@ -170,6 +206,10 @@ class Node:
         below = f"/nodes/{self.directory.name}/nginx"
         run(self.host.machine, "find", below, "-mindepth", "1", "-delete")
 
+    def lose_state(self) -> None:
+        """Remove the container with all that it knows; what it served stays."""
+        self._compose("down", "--volumes", "--timeout", "0")
+
     def replace(self) -> None:
         """A new container with the same volumes."""
         self._compose("up", "--detach", "--force-recreate", "--timeout", "0")
@@ -179,6 +219,11 @@ class Node:
         return run(self.name, "ha", *arguments, check=check)
 
     # What can be seen
+
+    @property
+    def started(self) -> str:
+        """When the container was started last."""
+        return str(self.container.attrs["State"]["StartedAt"])
 
     @property
     def running(self) -> bool:
@@ -193,7 +238,7 @@ class Node:
 
     def status(self) -> dict[str, Any]:
         """Return the node's report as it is now; what `ha status --json` prints."""
-        answer = run(self.name, "sh", "-c", _ASK_STATUS).stdout
+        answer = run(self.host.machine, "sh", "-c", _ASK_STATUS, "sh", self._root()).stdout
         report: dict[str, Any] = json.loads(answer.partition("\n\n")[2])
         return report
 
@@ -236,7 +281,8 @@ class Node:
 
     def processes(self, command: str = "") -> list[Process]:
         """Return the processes whose command line contains `command`, parents first."""
-        lines = run(self.name, "sh", "-c", _PROCESSES).stdout.splitlines()
+        script = ("sh", "-c", _PROCESSES, "sh", self._root())
+        lines = run(self.host.machine, *script).stdout.splitlines()
         fields = [line.split("\t", 3) for line in lines]
         found = [
             Process(pid=int(pid), parent=int(parent), state=state, command=text.strip())
@@ -258,6 +304,14 @@ class Node:
     def kill(self) -> None:
         """End the container as a loss of power would."""
         self.container.kill()
+
+    def kill_once(self, directory: str, name: str = "", *, times: int = 1) -> None:
+        """End all processes when a file gets this name, or any, for that many times.
+
+        The directory is one inside the container, which Docker starts again.
+        """
+        pid, after = str(self.container.attrs["State"]["Pid"]), str(times)
+        run(self.host.machine, "python3", "/cluster/kill.py", pid, directory, name, after)
 
     def stop(self) -> None:
         """`docker stop`, with the grace period of docker-compose.yml."""
@@ -293,6 +347,13 @@ class Node:
             if stopped:
                 self.signal("CONT", *stopped)
 
+    def _root(self) -> str:
+        """Return where the machine below sees the container's files, while it runs."""
+        state = self.container.attrs["State"]
+        assert state["Running"], f"{self} does not run"
+        assert not state["Paused"], f"{self} is frozen"
+        return f"/proc/{state['Pid']}/root"
+
     def wait_ready(self, *, within: float = 20) -> None:
         """Wait until the node could serve and has a role."""
         until(
@@ -311,6 +372,8 @@ class Node:
             kept = [name for name in CAPABILITIES if name != plan.without]
             # Compose adds lists of two files together unless it is told otherwise.
             text += f"    cap_add: !override {json.dumps(kept)}\n"
+        if plan.service_beside:
+            text += f"  {plan.service_beside}:\n    network_mode: {network}\n"
         return text
 
     def _compose(self, *arguments: str, check: bool = True) -> None:

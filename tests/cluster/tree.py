@@ -10,6 +10,7 @@ import os
 import stat
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 
 KINDS = {
     stat.S_IFREG: "file",
@@ -20,7 +21,10 @@ KINDS = {
 
 def main(root: str) -> None:
     """Print all that lies below `root`."""
-    found = {path[len(root) + 1 :]: entry(path) for path in below(root)}
+    found = {}
+    for path in below(root):
+        with suppress(FileNotFoundError):  # gone since
+            found[path[len(root) + 1 :]] = entry(path)
     sys.stdout.write(json.dumps(found))
 
 

@@ -19,6 +19,7 @@ from tests.cluster.client import Client
 from tests.cluster.cluster import Cluster
 from tests.cluster.host import Host
 from tests.cluster.node import Node, Plan
+from tests.cluster.shell import SHELLS, Shell
 
 COMPOSE_FILE: Final = Path(__file__).with_name("docker-compose.yml")
 HOSTS: Final = ("host-a", "host-b", "host-c")
@@ -54,7 +55,7 @@ class World:
     @property
     def wire6(self) -> str:
         """The start of the network's IPv6 addresses."""
-        return f"fd51:3a:{self.wire.rpartition('.')[2]}::"
+        return f"fd51:3a:{self.wire.rpartition('.')[2]}:1::"
 
     @property
     def environment(self) -> dict[str, str]:
@@ -74,9 +75,17 @@ class World:
 
     def prepare(self) -> None:
         """Let the hosts use a gateway of their own, one that can fail."""
+        places = {host.container for host in (*self.hosts, self.gateway)}
+        for container in (*places, self._container("machine")):
+            SHELLS[container] = Shell(container)
         for host in self.hosts:
             host.run("ip", "route", "replace", "default", "via", self.address(254))
             host.run("ip", "-6", "route", "replace", "default", "via", self.address6(254))
+
+    def leave(self) -> None:
+        """Let go of the world; it runs on."""
+        self._close_shells()
+        self.docker.close()
 
     def clear(self) -> None:
         """Remove the nodes, what happened to their hosts, and addresses that are not the hosts'."""
@@ -99,9 +108,11 @@ class World:
         """End the world and the nodes in it; fine where there is none."""
         for node in self._nodes():
             node.down()
+        self._close_shells()
         self._compose("down", "--volumes", "--timeout", "0")
         if self.directory.exists():
             self.directory.rmdir()
+        self.docker.close()
 
     def address(self, number: int) -> str:
         """Return an IPv4 address on the wire."""
@@ -177,6 +188,11 @@ class World:
             )
             for host in self.hosts
         ]
+
+    def _close_shells(self) -> None:
+        """End the shells before what they are in."""
+        for container in [name for name in SHELLS if name.startswith(f"{self.project}-")]:
+            SHELLS.pop(container).close()
 
     def _container(self, service: str) -> str:
         return f"{self.project}-{service}-1"

@@ -6,19 +6,22 @@ from typing import Final
 
 from tests.cluster.cluster import Cluster
 from tests.cluster.host import now, run
-from tests.cluster.node import Node, Plan
+from tests.cluster.node import Node
 from tests.cluster.wait import until
+from tests.cluster.web import Engine, plan
 from tests.cluster.world import World
+from tests.demo.containers import show_containers
+from tests.demo.people import People, settings
 from tests.demo.say import say
-from tests.demo.sites import show_mistake_stays, show_site_spreads
+from tests.demo.sites import show_merge, show_mistake_stays, show_site_spreads
 
 PROJECT: Final = "kiss-ha-demo"
 
 FAREWELL: Final = """
-The pair goes on running. Look at it:
+The pair goes on running. Look at it in other ways:
 
     curl http://{vip}/
-    docker exec {a} ha status
+    docker exec {a} ha status; docker exec {a} ha sites
     curl http://{address}:9165/metrics
     docker logs --follow {a}
 
@@ -29,19 +32,30 @@ where this machine does not reach the containers' network (Docker Desktop):
 Try more: docker kill {b}; docker pause {b}; docker exec {a} ha failover
 The nodes' directories, with nginx's configuration: {directory}
 Stop it: make demo-down
+
+And this is its status page, live, on each node:
+
+    http://{address}:9165/
+    http://{other}:9165/
 """
 
 
 def up() -> None:
-    """Start two nodes, kill the MASTER, edit and break a site, leave the pair running."""
+    """Start two nodes and show what they survive; leave them running."""
     world = World(PROJECT)
     say("kiss-ha: two nodes, one virtual IP\n")
     cluster = start(world)
     show_site(world, cluster)
-    killed = show_failover(world, cluster)
-    bring_back(killed, cluster)
+    with People(world, cluster) as people:
+        killed = show_failover(world, cluster)
+        people.wait_alert()
+        bring_back(killed, cluster)
+        people.wait_message()
     show_site_spreads(world, cluster)
     show_mistake_stays(cluster)
+    show_merge(cluster)
+    show_containers(world, cluster)
+    people.show()
     show_status(killed)
     say(
         FAREWELL.format(
@@ -49,6 +63,7 @@ def up() -> None:
             a=cluster.a.name,
             b=cluster.b.name,
             address=cluster.a.address,
+            other=cluster.b.address,
             client=world.client.container,
             directory=world.directory,
         )
@@ -60,7 +75,9 @@ def start(world: World) -> Cluster:
     begun = now()
     world.up()
     world.clear()
-    cluster = world.cluster(Plan(environment={"HA_SITES": f"_={world.upstream}"}))
+    Engine(world=world).clear()
+    environment = {"HA_SITES": f"_={world.upstream}", "HA_SYNC_SOAK": "2s", **settings(world)}
+    cluster = world.cluster(plan(world, environment))
     cluster.up()
     cluster.wait_well(within=30)
     say(f"1. Two nodes are up after {now() - begun:.1f} s, each on a host of its own:")
@@ -101,13 +118,15 @@ def bring_back(killed: Node, cluster: Cluster) -> None:
 
 def show_status(node: Node) -> None:
     """Print what a node says of the pair."""
-    say(f"8. All is well again. `ha status` on {node.address}:\n")
+    say(f"11. All is well again. `ha status` on {node.address}:\n")
     say(indent(node.ha("status").stdout.strip(), "   "))
 
 
 def down() -> None:
     """Stop everything of the demo."""
-    World(PROJECT).down()
+    world = World(PROJECT)
+    Engine(world=world).clear()
+    world.down()
     say("The demo is gone.")
 
 

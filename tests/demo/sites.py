@@ -4,7 +4,7 @@ from textwrap import indent
 from typing import Final
 
 from tests.cluster.cluster import Cluster
-from tests.cluster.host import now, run
+from tests.cluster.host import CUT, now, run
 from tests.cluster.node import Node
 from tests.cluster.wait import until
 from tests.cluster.world import World
@@ -22,9 +22,9 @@ server {{
 """
 
 
-def site(text: str) -> str:
+def site(text: str, host: str = HOST) -> str:
     """Return the configuration of a site that answers with a text."""
-    return _SITE.format(host=HOST, text=text)
+    return _SITE.format(host=host, text=text)
 
 
 def show_site_spreads(world: World, cluster: Cluster) -> None:
@@ -57,6 +57,29 @@ def show_mistake_stays(cluster: Cluster) -> None:
     say("".join(f"       {address}: {answer}\n" for address, answer in answers.items()))
     took = _edit(maker, peer, "Hello again")
     say(f"7. The mistake is corrected, and {took:.1f} s later both serve the new site.\n")
+
+
+def show_merge(cluster: Cluster) -> None:
+    """Edit both nodes while they cannot talk, and show that both serve both."""
+    cluster.b.host.drop(*CUT)
+    cluster.wait_linked(linked=False)
+    edits = ((cluster.a, "one.test"), (cluster.b, "two.test"))
+    for node, host in edits:
+        node.folder.write(f"conf.d/{host}.conf", site(host, host))
+        _wait_served(node, host)
+    cluster.b.host.heal()
+    begun = now()
+    for node in cluster.nodes:
+        for _, host in edits:
+            _wait_served(node, host)
+    say("8. The nodes could not talk for a while, and each got a new site. They can again, and")
+    say(f"   {now() - begun:.1f} s later both serve both:\n")
+    lines = cluster.a.ha("history").stdout.splitlines()[:4]
+    say(f"{indent(chr(10).join(lines), '       ')}\n")
+
+
+def _wait_served(node: Node, host: str) -> None:
+    until(f"{node} serves {host}", lambda: node.fetch(host).strip(), lambda said: said == host)
 
 
 def _edit(maker: Node, peer: Node, text: str) -> float:

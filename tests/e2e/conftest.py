@@ -112,7 +112,7 @@ def stage(docker_services: object) -> Iterator[Stage]:
     yield STAGE
     STAGE.clear()
     STAGE.world.directory.rmdir()
-    STAGE.world.docker.close()
+    STAGE.world.leave()
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""The codes of problems in `ha status`, as `sidecar.core.problems` has them."""
+"""The codes of problems in `ha status`, as `sidecar.core.show.problems` has them."""
 
 from typing import Final
 

@@ -6,13 +6,10 @@ from typing import Final
 
 from tests.cluster.cluster import Cluster
 from tests.cluster.folder import Folder, Tree
-from tests.cluster.host import Host
+from tests.cluster.host import CUT, Host
 from tests.cluster.node import Node, Plan
 from tests.cluster.wait import always, until
 from tests.cluster.world import World
-
-CUT: Final = ("tcp dport 8730", "tcp sport 8730")
-"""Rules for `Host.drop`: what the nodes tell each other, but not VRRP."""
 
 _LISTEN: Final = """
 import socket, time
@@ -97,7 +94,7 @@ def wait_reason(node: Node, *words: str, within: float = 15) -> None:
 
 def wait_tree(node: Node, tree: Tree) -> None:
     """Wait until a node has these files, as one that takes a change back does in a moment."""
-    until(f"the files of {node} are as before", node.inside.tree, lambda now: now == tree)
+    until(f"the files of {node} are as before", node.tree, lambda now: now == tree)
 
 
 def _problems(node: Node) -> str:
@@ -117,14 +114,17 @@ def wait_accepted(node: Node, before: str | None) -> str:
     return str(sync["head"])
 
 
-def wait_linked(cluster: Cluster, *, linked: bool = True) -> None:
-    """Wait until all nodes see all others, or at least one does not."""
-    until(
-        "the links are up" if linked else "the link is down",
-        lambda: [peer["linked"] for node in cluster.nodes for peer in node.status()["peers"]],
-        lambda links: all(links) if linked else not any(links),
-        within=20,
-    )
+@contextmanager
+def parted(cluster: Cluster) -> Iterator[None]:
+    """Cut the nodes from each other, and wait at the end until each has accepted its edits."""
+    head = cluster.a.sync()["head"]
+    cluster.b.host.drop(*CUT)
+    cluster.wait_linked(linked=False)
+    yield
+    for node in cluster.nodes:
+        wait_accepted(node, head)
+    cluster.b.host.heal()
+    cluster.wait_linked()
 
 
 @contextmanager

@@ -6,7 +6,10 @@ import time
 import pytest
 
 from tests.cluster.cluster import Cluster
+from tests.cluster.host import run
+from tests.cluster.node import Plan
 from tests.cluster.wait import until
+from tests.e2e.fixtures import Start
 
 
 def test_status_answers_in_half_a_second(pair: Cluster) -> None:
@@ -95,3 +98,71 @@ def test_the_http_server_only_reads(pair: Cluster) -> None:
     for method in ("POST", "PUT", "DELETE"):
         code = ("--output", "/dev/null", "--write-out", "%{http_code}")
         assert pair.a.host.run("curl", "--silent", *code, "--request", method, url) == "405"
+
+
+def test_waiting_for_a_pair_that_is_well_ends_at_once(pair: Cluster) -> None:
+    done = pair.a.ha("status", "--wait=20")
+    assert done.stdout == "all is well\n"
+
+
+def test_the_doctor_finds_a_pair_that_is_well_so_on_both_nodes(pair: Cluster) -> None:
+    for node in pair.nodes:
+        done = node.ha("doctor", "--json", check=False)
+        findings = json.loads(done.stdout)
+        wrong = [one for one in findings if one["verdict"] == "problem"]
+        assert wrong == []
+        assert done.returncode == 0
+        well = {one["check"] for one in findings if one["verdict"] == "ok"}
+        assert {"VIP", "VRID", "VRRP", "secret", "settings", "sync port", "address"} <= well
+
+
+def test_the_doctor_names_the_direction_in_which_vrrp_is_blocked(pair: Cluster) -> None:
+    backup, master = pair.backup, pair.master
+    way = f"from {backup.address} to {master.address}"
+    back = f"passes from {master.address} to {backup.address}"
+    # Nobody sees that until the BACKUP should serve: a BACKUP sends no adverts.
+    master.host.drop(f"ip saddr {backup.address} ip protocol 112")
+    try:
+        for node in pair.nodes:
+            said = until(
+                "the doctor has noticed",
+                lambda: node.ha("doctor", check=False).stdout,  # noqa: B023 # used at once
+                lambda text: f"blocked {way}" in text,
+                within=30,
+            )
+            assert back in said
+    finally:
+        master.host.heal()
+    until(
+        "it passes again",
+        lambda: backup.ha("doctor", check=False).stdout,
+        lambda text: f"passes {way}" in text,
+    )
+    counters = master.status()["vrrp"]["counters"]
+    assert not [name for name, count in counters.items() if "error" in name and count]
+    assert "Unknown VRID" not in backup.logs() + master.logs()
+
+
+def test_the_doctor_also_looks_beside_a_node_that_runs(pair: Cluster) -> None:
+    pair.a._compose("run", "--rm", "--no-TTY", "sidecar", "doctor", "--quiet")
+
+
+def test_an_archive_for_a_bug_report_holds_no_secret(pair: Cluster) -> None:
+    node = pair.a
+    secret = (node.directory / ".env").read_text().partition("HA_SECRET=")[2].split()[0]
+    script = "ha doctor --bundle - | tar --extract --gzip --to-stdout"
+    shown = run(node.name, "sh", "-c", script, check=False).stdout
+    assert "HA_NODES" in shown
+    assert "vrrp_instance" in shown
+    assert secret not in shown
+
+
+def test_the_doctor_names_the_settings_that_differ(start: Start) -> None:
+    pair = start(Plan(own={"host-b": {"HA_CHECK_INTERVAL": "2s"}}))
+    pair.wait_well(within=30)
+    said = until(
+        "the node has heard of the other's settings",
+        lambda: pair.a.ha("doctor", "--quiet", check=False).stdout,
+        lambda text: "differs on" in text,
+    )
+    assert f"HA_CHECK_INTERVAL differs on {pair.b.address}" in said

@@ -54,7 +54,7 @@ def test_each_log_is_in_the_containers_log_and_the_folder_is_as_it_was(have: Hav
     for node in pair.nodes:
         sites.wait_served("logs.test", "served", node)
         until("the site's log is shown", lambda: "app/site.log: 127.0.0.1" in node.logs(tail=500))  # noqa: B023 # used at once
-        assert "mime.types" not in node.inside.tree()
+        assert "mime.types" not in node.tree()
 
 
 def test_a_port_of_another_program_is_named_at_once(have: Have) -> None:

@@ -78,12 +78,12 @@ def test_what_is_held_is_not_loaded_also_when_nginx_or_all_of_the_node_is_starte
 ) -> None:
     node = pair.master
     (peer,) = (one for one in pair.nodes if one is not node)
-    before = node.inside.tree()
+    before = node.tree()
     delete_the_sites(node)
     sites.always_serves(node, "s00.test", "yes", during=4)
     node.signal("KILL", node.processes("nginx: master")[0])
     serves_the_sites(node)
-    assert node.inside.tree() == before
+    assert node.tree() == before
     sites.wait_reason(node, "mass-delete", "kept as snapshot", "ha sync release")
     node.ha("rollback", "head")
     until("nothing is held", node.sync, lambda sync: not sync["holds"])
@@ -94,7 +94,7 @@ def test_what_is_held_is_not_loaded_also_when_nginx_or_all_of_the_node_is_starte
     serves_the_sites(node)
     sites.wait_reason(node, "mass-delete", "kept as snapshot", "ha sync release", within=30)
     serves_the_sites(peer)
-    sites.wait_linked(pair)
+    pair.wait_linked()
     node.ha("sync", "release")
     tree = pair.wait_in_sync()
     assert not SITES.keys() & tree.keys()

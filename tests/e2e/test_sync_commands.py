@@ -28,6 +28,7 @@ def edited(synced: Cluster) -> tuple[Cluster, str, str]:
 def accept(cluster: Cluster, answer: str) -> None:
     """Let the site say something, everywhere."""
     cluster.a.folder.write(OWN, sites.site("own.test", answer))
+    cluster.a.ha("sync")  # one file is written so often here that its loads would be spaced out
     sites.wait_served("own.test", answer, *cluster.nodes)
     cluster.wait_in_sync()
 

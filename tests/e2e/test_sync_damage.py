@@ -55,6 +55,28 @@ def _holds(node: Node) -> list[str]:
     return [hold["reason"] for hold in sync["holds"]] + ([] if sync["head"] else ["no head"])
 
 
+FLIP: Final = f"""
+    file={HISTORY}/objects/$1
+    printf '\\377' | dd of="$file" conv=notrunc status=none
+"""
+
+
+def test_a_flipped_bit_in_the_history_is_found_named_and_taken_from_the_peer(
+    synced: Cluster,
+) -> None:
+    node = synced.b
+    synced.a.folder.write("conf.d/old.conf", "# an older version\n")
+    old = synced.wait_in_sync()["conf.d/old.conf"].content
+    synced.a.folder.remove("conf.d/old.conf")
+    synced.wait_in_sync()
+    node.inside.sh(FLIP, old)
+    said = node.ha("history", "--verify").stdout
+    assert "conf.d/old.conf of snapshot" in said
+    assert "was damaged, and is restored" in said
+    assert "nothing is damaged" in node.ha("history", "--verify").stdout
+    assert node.inside.sh(f"sha256sum {HISTORY}/objects/{old}").startswith(old)
+
+
 def test_sync_that_is_off_says_why_and_goes_on_by_itself(synced: Cluster) -> None:
     node = synced.b
     node.inside.sh(f"echo 2 >{HISTORY}/version")

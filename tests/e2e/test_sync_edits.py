@@ -66,7 +66,7 @@ def test_every_kind_of_change_is_on_both_byte_for_byte(ground: Cluster) -> None:
     tree = ground.wait_in_sync()
     for change, (_, script) in CHANGES.items():
         node.folder.sh(f"cd ground/MASTER; {script}")
-        wanted = node.inside.tree()
+        wanted = node.tree()
         assert wanted != tree, change
         tree = ground.wait_in_sync()
         assert tree == wanted, change
@@ -76,7 +76,7 @@ def test_all_kinds_of_changes_at_once_on_the_backup_are_on_both(ground: Cluster)
     node = ground.backup
     scripts = "; ".join(script for _, script in CHANGES.values())
     node.folder.sh(f"cd ground/BACKUP; {scripts}")
-    wanted = node.inside.tree()
+    wanted = node.tree()
     assert ground.wait_in_sync() == wanted
 
 

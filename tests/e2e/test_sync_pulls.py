@@ -1,5 +1,6 @@
 """Pulls of everything, and pulls that were cut."""
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
@@ -8,7 +9,7 @@ import pytest
 
 from tests.cluster.cluster import Cluster
 from tests.cluster.folder import Tree
-from tests.cluster.host import Host
+from tests.cluster.host import CUT, Host
 from tests.cluster.node import Node
 from tests.cluster.wait import always, until
 from tests.e2e import sites
@@ -37,7 +38,7 @@ def test_a_new_empty_node_gets_everything(synced: Cluster) -> None:
 @contextmanager
 def pulling(maker: Node, taker: Node) -> Iterator[Tree]:
     """Stay in the middle of a pull of large files; yield what the taker had before."""
-    before = taker.inside.tree()
+    before = taker.tree()
     maker.host.drop(SLOWLY)
     write = f"mkdir -p bulk; for n in $(seq {FILES}); do head -c {SIZE} /dev/urandom >bulk/$n; done"
     maker.folder.sh(write)
@@ -66,7 +67,7 @@ def received(host: Host) -> int:
 
 def check_untouched(node: Node, before: Tree, *, during: float) -> None:
     """Check that a node has and serves what it had."""
-    always("nothing is half applied", node.inside.tree, lambda tree: tree == before, during=during)
+    always("nothing is half applied", node.tree, lambda tree: tree == before, during=during)
     sites.always_serves(node, "base.test", "base", during=1)
 
 
@@ -85,8 +86,18 @@ def test_a_pull_that_was_cut_goes_on_where_it_was_and_nothing_is_half_applied(
     maker, taker = without_bulk.backup, without_bulk.master
     begun = received(taker.host)
     with pulling(maker, taker) as before:
-        taker.host.drop(*sites.CUT)
-        sites.wait_linked(without_bulk, linked=False)
+        until(
+            "the status tells how far it is",
+            lambda: taker.ha("status").stdout,
+            lambda text: re.search(rf"fetching [1-{FILES}] of {FILES} files", text) is not None,
+        )
+        until(
+            "the other node knows how far it is",
+            lambda: maker.ha("status", "--wait=0", check=False).stderr,
+            lambda said: f"{taker.address} is fetching " in said,
+        )
+        taker.host.drop(*CUT)
+        without_bulk.wait_linked(linked=False)
         check_untouched(taker, before, during=3)
         taker.host.heal()
     tree = without_bulk.wait_in_sync(within=60)

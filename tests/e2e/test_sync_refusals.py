@@ -26,7 +26,7 @@ def at_port(answer: str, listen: str) -> str:
 
 def stays(node: Node, before: object) -> None:
     """Check that nothing of a node's files changes for a while."""
-    always(f"{node} is untouched", node.inside.tree, lambda tree: tree == before, during=2)
+    always(f"{node} is untouched", node.tree, lambda tree: tree == before, during=2)
 
 
 @pytest.fixture
@@ -42,7 +42,7 @@ def owned(synced: Cluster) -> Iterator[Cluster]:
 def test_a_broken_site_stays_where_it_was_made_and_its_correction_heals_everything(
     owned: Cluster, client: Client
 ) -> None:
-    before = owned.b.inside.tree()
+    before = owned.b.tree()
     with client.load(owned.vip) as load:
         owned.a.folder.write(OWN, "server { brokn; }")
         sites.wait_reason(owned.a, "brokn", OWN)
@@ -63,7 +63,7 @@ def test_news_wait_while_a_broken_edit_lies_here_and_come_once_it_is_undone(owne
     sites.wait_served("news.test", "news", owned.a)
     sites.wait_reason(owned.b, "draft", owned.a.address)
     assert owned.b.folder.read(OWN) == broken
-    assert "conf.d/news.conf" not in owned.b.inside.tree()
+    assert "conf.d/news.conf" not in owned.b.tree()
     owned.b.folder.write(OWN, sites.site("own.test", "old"))
     sites.wait_served("news.test", "news", owned.b)
     owned.wait_in_sync()
@@ -95,7 +95,7 @@ def test_a_certificate_that_only_one_node_has_is_named_by_the_other_until_it_has
 def test_an_address_that_only_one_node_can_bind_is_named_by_the_other_until_it_can(
     owned: Cluster,
 ) -> None:
-    before = owned.b.inside.tree()
+    before = owned.b.tree()
     add, remove = (("ip", "address", verb, f"{ALIEN}/32", "dev", "lo") for verb in ("add", "del"))
     owned.a.host.run(*add)
     try:
@@ -118,7 +118,7 @@ def test_an_address_that_only_one_node_can_bind_is_named_by_the_other_until_it_c
 def test_a_port_that_another_program_holds_here_is_named_and_nothing_leaves(
     owned: Cluster,
 ) -> None:
-    before = owned.b.inside.tree()
+    before = owned.b.tree()
     with sites.held_port(owned.a.host, PORT):
         text = at_port("new", str(PORT))
         owned.a.folder.write(OWN, text)
@@ -133,7 +133,7 @@ def test_a_port_that_another_program_holds_here_is_named_and_nothing_leaves(
 def test_a_port_that_another_program_holds_there_is_named_and_the_change_taken_back(
     owned: Cluster,
 ) -> None:
-    before = owned.b.inside.tree()
+    before = owned.b.tree()
     with sites.held_port(owned.b.host, PORT):
         text = at_port("new", str(PORT))
         owned.a.folder.write(OWN, text)

@@ -49,20 +49,20 @@ def full(node: Node, directory: str) -> Iterator[None]:
 
 @pytest.mark.parametrize("directory", [STATE, FOLDER])
 def test_a_full_disk_here_keeps_a_peers_change_out(tight: Cluster, directory: str) -> None:
-    before = tight.b.inside.tree()
+    before = tight.b.tree()
     with full(tight.b, directory):
         tight.a.inside.write(OWN, sites.site("own.test", "new"))
         sites.wait_served("own.test", "new", tight.a)
         sites.wait_reason(tight.b, "space left", "make room")
         sites.always_serves(tight.b, "own.test", "old", during=2)
-        kept = tight.b.inside.tree()
+        kept = tight.b.tree()
         assert {path: item for path, item in kept.items() if path != FILLER} == before
     sites.wait_served("own.test", "new", tight.b, within=30)
     tight.wait_in_sync(within=30)
 
 
 def test_a_full_disk_of_the_state_keeps_a_change_here(tight: Cluster) -> None:
-    before = tight.b.inside.tree()
+    before = tight.b.tree()
     with full(tight.a, STATE):
         tight.a.inside.write(OWN, sites.site("own.test", "new"))
         sites.wait_reason(tight.a, "space left", "make room")

@@ -1,6 +1,5 @@
 """What has to serve well for a while before others get it, and what a person does meanwhile."""
 
-from dataclasses import replace
 from typing import Final
 
 import pytest
@@ -20,10 +19,12 @@ OWN: Final = "conf.d/tried.conf"
 @pytest.fixture
 def slowly(start: Start, world: World) -> Cluster:
     """A pair whose changes have to serve well for long."""
-    plan = sites.plan(world)
-    pair = start(replace(plan, environment={**plan.environment, "HA_SYNC_SOAK": f"{SOAK:g}s"}))
+    pair = start(sites.plan(world))
     pair.wait_well(within=30)
-    pair.wait_in_sync(within=SOAK + 20)
+    pair.wait_in_sync()
+    for node in pair.nodes:
+        node.configure("HA_SYNC_SOAK", f"{SOAK:g}s")
+    pair.wait_well(within=30)
     return pair
 
 

@@ -20,6 +20,7 @@ from tests.hosts.machine import Machine, Place, load_image, switch_on
 from tests.hosts.pair import ADDRESSES, Pair
 from tests.hosts.readme import QuickStart, quick_start
 from tests.hosts.shell import run
+from tests.hosts.watcher import Watcher
 
 HOST_ROOT: Final = Path(__file__).parents[2] / "scripts/host-root"
 SEEN: Final = "seen"
@@ -96,6 +97,7 @@ def remove(place: Place, machines: Iterable[Machine]) -> None:
     """Leave nothing of a run; fine where there is nothing."""
     for machine in machines:
         machine.power_off()
+    Watcher(place.lan).remove()
     place.lan.down()
     shutil.rmtree(place.directory)
 

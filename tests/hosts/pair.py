@@ -1,8 +1,10 @@
 """Two machines with the sidecar, set up by the README's quick start."""
 
 import json
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from functools import partial
+from pathlib import Path
 from typing import Any, Final
 
 from tests.cluster.client import Load
@@ -17,6 +19,13 @@ SITE: Final = "app.example.com"
 """The site of the quick start's last step; its upstream says which node asked."""
 
 DIRECTORY: Final = "/root/kiss-ha"
+
+_SOCKET: Final = """
+services:
+  sidecar:
+    volumes: ["/var/run/docker.sock:/var/run/docker.sock"]
+"""
+_APPLICATION: Final = (Path(__file__).parents[1] / "cluster/app.py").read_text()
 
 
 class Pair:
@@ -80,9 +89,47 @@ class Pair:
         """Run `docker compose exec sidecar ha …`."""
         return self.compose(machine, f"exec -T sidecar ha {command}")
 
-    def load(self) -> Load:
-        """Return a client of the site on the VIP that begins a request every 7 ms."""
-        return self.lan.load(VIP, SITE, rate=1000 / 7)
+    def load(self, site: str = SITE) -> Load:
+        """Return a client of a site on the VIP that begins a request every 7 ms."""
+        return self.lan.load(VIP, site, rate=1000 / 7)
+
+    @contextmanager
+    def with_containers(self) -> Iterator[None]:
+        """Set HA_CONTAINERS=on for a while; then nothing is left of it."""
+        on = "cp .env before; echo HA_CONTAINERS=on >>.env; cat >docker-compose.override.yml"
+        off = (
+            "mv before .env; rm docker-compose.override.yml; "
+            "docker rm --force $(docker ps --all --quiet --filter name=app-)"
+        )
+        for machine in self.both:
+            machine.run(f"cd {DIRECTORY}; {on}", text=_SOCKET)
+            machine.run("cat >app.py", text=_APPLICATION)
+            self.compose(machine, "up --detach")
+        try:
+            yield
+        finally:
+            for machine in self.both:
+                self.run(machine, off)
+                self.compose(machine, "up --detach")
+
+    def application(self, machine: Machine, name: str, host: str) -> None:
+        """Start a container with a site."""
+        machine.run(
+            f"docker run --detach --name app-{name} --hostname {name} --env VIRTUAL_HOST={host} "
+            "--restart unless-stopped --no-healthcheck --volume /root/app.py:/app.py:ro "
+            "--entrypoint python3 kiss-ha:latest /app.py 80"
+        )
+
+    def wait_application(self, name: str, host: str) -> None:
+        """Wait until both nodes serve a site by that container."""
+        ask = f"curl --silent --fail --max-time 2 --header 'Host: {host}' http://127.0.0.1/"
+        for machine in self.both:
+            until(
+                f"{machine} serves {host} by {name}",
+                partial(machine.run, ask),
+                lambda said: json.loads(said)["by"] == name,
+                within=30,
+            )
 
     # What can be seen
 

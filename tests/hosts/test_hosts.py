@@ -204,6 +204,29 @@ class TestTheEngine:
         pair.wait_well()
         tell(f"well {time.monotonic() - start:.1f} s after both engines were killed")
 
+    def test_starts_again_and_containers_are_followed(self, pair: Pair, tell: Tell) -> None:
+        """With live-restore all containers outlive it, and the sidecar loses its connection."""
+        for machine in pair.both:
+            machine.run("cat >/etc/docker/daemon.json", text='{"live-restore": true}')
+            machine.run("systemctl reload docker")
+        with pair.with_containers():
+            for machine in pair.both:
+                pair.application(machine, machine.name, f"{machine.name}.test,both.test")
+            for machine in pair.both:
+                pair.wait_application(machine.name, f"{machine.name}.test")
+            pair.wait_well()
+            with pair.load("both.test") as load:
+                for machine in pair.both:
+                    started = machine.run("pidof dockerd")
+                    machine.run("systemctl restart docker")
+                    assert machine.run("pidof dockerd") != started
+                    pair.application(machine, "late", f"late-{machine.name}.test")
+                    pair.wait_application("late", f"late-{machine.name}.test")
+                    machine.run("docker rm --force app-late")
+            assert not load.served.failures, str(load.served)
+            tell(load.served)
+            pair.wait_well()
+
     def test_is_killed_on_both_with_live_restore(self, pair: Pair, tell: Tell) -> None:
         for machine in pair.both:
             machine.run("cat >/etc/docker/daemon.json", text='{"live-restore": true}')

@@ -2,6 +2,8 @@
 
 from sidecar.core.report import (
     CheckReport,
+    ContainersReport,
+    DiskReport,
     LoopReport,
     NginxReport,
     NodeState,
@@ -10,14 +12,17 @@ from sidecar.core.report import (
     ProcessReport,
     Report,
     Role,
+    ServerReport,
     ServiceState,
     Severity,
+    SiteReport,
     StubStatus,
+    Validity,
     VipReport,
     VrrpCounters,
     VrrpReport,
 )
-from sidecar.core.sync import Hold, PeerSync, SyncReport
+from sidecar.core.sync_report import Hold, PeerSync, SyncReport
 
 NOW = 1_790_000_000.0
 
@@ -105,12 +110,25 @@ FULL = Report(
             active=1, accepted=20, handled=19, requests=31, reading=0, writing=1, waiting=2
         ),
         reloads={"success": 4},
-        certificates={"/etc/nginx/certs/example.org/fullchain.pem": NOW + 86400},
+        certificates={
+            "/etc/nginx/certs/example.org/fullchain.pem": Validity(
+                not_before=NOW - 89 * 86400, not_after=NOW + 86400
+            )
+        },
+        servers=(
+            ServerReport(
+                host="shop.example.org",
+                file="conf.d/shop.conf",
+                certificate="/etc/nginx/certs/shop.pem",
+            ),
+            ServerReport(host="0.0.0.0:5432", file="stream.d/db.conf"),
+        ),
     ),
     sync=SyncReport(
         paths=("/etc/nginx",),
         head="3f2a9c81d0be" + "0" * 52,
         draft=tuple(f"/etc/nginx/conf.d/{letter}.conf" for letter in "abcde"),
+        draft_count=2000,
         draft_error='[emerg] unknown directive "lisen" in /etc/nginx/conf.d/a.conf:1',
         rejected={"8c1d2e3f4a5b" + "0" * 52: "[emerg] cannot load certificate"},
         holds=(
@@ -137,10 +155,33 @@ FULL = Report(
         last_duration=0.21,
         next_check=NOW + 200,
         conflicts=1,
+        overridden=("/etc/nginx/conf.d/own.conf",),
+        overridden_count=1,
+    ),
+    containers=ContainersReport(
+        sites=(
+            SiteReport(
+                host="app.example.org",
+                path="/",
+                up=True,
+                replicas={"192.0.2.11": {"up": 2, "starting": 1}, "192.0.2.12": {"up": 1}},
+                certificate="/etc/nginx/certs/app.example.org",
+            ),
+            SiteReport(
+                host="down.example.org",
+                path="/api/",
+                up=False,
+                replicas={"192.0.2.12": {"unhealthy": 1}},
+            ),
+        ),
+        ignored=("container web: VIRTUAL_HOST='~x': regular expressions are not supported",),
+        error="cannot ask Docker at unix:///var/run/docker.sock: No such file or directory",
     ),
     role_changes={"MASTER": 2, "BACKUP": 1},
     part_failures={"hooks": 1},
     loop=LoopReport(turns={"0.1": 40, "+Inf": 41}, seconds=0.5, long=1, longest=0.2, where="look"),
+    disks=(DiskReport(path="/var/lib/ha", size=8_000_000_000, free=6_000_000_000),),
+    polled=("/etc/nginx",),
     problems=(
         Problem(
             code="check-failed",

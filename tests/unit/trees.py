@@ -1,10 +1,10 @@
 """Small trees and snapshots for tests; contents are strings."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
-from sidecar.core.manifest import encode, identify
-from sidecar.core.snapshot import Entry, Kind, Snapshot
+from sidecar.core.history.manifest import encode, identify
+from sidecar.core.history.snapshot import Entry, Kind, Snapshot, Version
 
 ROOT = "/etc/nginx"
 
@@ -42,6 +42,14 @@ def snapshot(
     return Snapshot(
         roots=(ROOT,), tree=tree(entries), parents=tuple(sorted(parents)), time=time, node=node
     )
+
+
+class Past(dict[str, Snapshot]):
+    """Snapshots by id, as a merge asks for them."""
+
+    def having(self, name: str, versions: Collection[Version]) -> frozenset[Version]:
+        tree = self[name].tree if name in self else {}
+        return frozenset((path, entry) for path, entry in versions if tree.get(path) == entry)
 
 
 def id_of(value: Snapshot) -> str:

@@ -1,4 +1,4 @@
-"""How long the certificates of a configuration are valid.
+"""How long the certificates of a configuration are valid, and for which hosts.
 
 Run as a program of its own: the library that reads certificates is large, and the daemon is not.
 """
@@ -11,6 +11,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
+from msgspec import convert, to_builtins
+
+from sidecar.core.report import Validity
 from sidecar.host.process import run_module
 
 _SUFFIXES: Final = (".pem", ".crt")
@@ -18,26 +21,36 @@ _WITHIN: Final = 30.0
 _MOST_BYTES: Final = 1024 * 1024
 
 
-async def certificates(*places: Path) -> Mapping[str, float]:
-    """Return notAfter (unix time) of each certificate file of `places`, by path.
+async def certificates(*places: Path) -> Mapping[str, Validity]:
+    """Return when each certificate file of `places` is valid and for whom, by path.
 
     They are files, or directories below which every file with a usual name counts. In a file with a
     chain the first one counts, which is the server's own. What is no certificate or cannot be read
     is left out. Raise ProgramError if that cannot be found out.
     """
     answer = await run_module(__name__, *map(str, places), timeout=_WITHIN)
-    ends: Mapping[str, float] = json.loads(answer)
-    return ends
+    return convert(json.loads(answer), dict[str, Validity])
 
 
-def ends(places: Iterable[Path]) -> Iterator[tuple[str, float]]:
-    """Give the path and notAfter of each certificate file of `places`."""
-    from cryptography.x509 import load_pem_x509_certificate  # noqa: PLC0415 # as said above
+def validities(places: Iterable[Path]) -> Iterator[tuple[str, Validity]]:
+    """Give the path of each certificate file of `places`, and when it is valid."""
+    from cryptography import x509  # noqa: PLC0415 # as said above
 
     for path in candidates(places):
         with suppress(OSError, ValueError):
-            certificate = load_pem_x509_certificate(_content(path))
-            yield str(path), certificate.not_valid_after_utc.timestamp()
+            certificate = x509.load_pem_x509_certificate(_content(path))
+            hosts: list[str] = []
+            with suppress(x509.ExtensionNotFound):
+                found = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName)
+                hosts = found.value.get_values_for_type(x509.DNSName)
+            yield (
+                str(path),
+                Validity(
+                    not_before=certificate.not_valid_before_utc.timestamp(),
+                    not_after=certificate.not_valid_after_utc.timestamp(),
+                    hosts=tuple(host.lower() for host in hosts),
+                ),
+            )
 
 
 def candidates(places: Iterable[Path]) -> Iterator[Path]:
@@ -58,4 +71,4 @@ def _content(path: Path) -> bytes:
 
 
 if __name__ == "__main__":
-    print(json.dumps(dict(ends(map(Path, sys.argv[1:])))))
+    print(json.dumps(to_builtins(dict(validities(map(Path, sys.argv[1:]))))))

@@ -1,17 +1,23 @@
 """nginx's files: the stock ones that become the user's, and the rendered ones that stay ours."""
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
+from sidecar.core.containers.plan import Fleet
+from sidecar.core.containers.plan import plan as plan_containers
 from sidecar.core.settings import Settings, Site
 from sidecar.core.sites import DEFAULT_HOST, listens, plan
 from sidecar.errors import SettingsError
 from sidecar.host import files
 from sidecar.host.paths import Paths
+from sidecar.programs.nginx.relay import Pair
 from sidecar.programs.templates import render
+
+CONTAINERS: Final = "sites_containers.conf"
+"""After sites.conf in the order of nginx: what comes first is the default of a port."""
 
 _WAY_OUT: Final = "mount it writable, or put your own nginx.conf there"
 
@@ -65,6 +71,13 @@ def rendered(settings: Settings, paths: Paths) -> dict[Path, str]:
     }
 
 
+def rendered_containers(fleet: Fleet, paths: Paths, certificates: Mapping[str, str]) -> str:
+    """Return the text of the file with the sites of containers; given: each host's certificate."""
+    planned = plan_containers(fleet, certificates=certificates, ipv6=has_ipv6())
+    template = paths.config / "templates" / "containers.conf.j2"
+    return render(template, plan=planned, pair=Pair.below(paths, fleet.shown))
+
+
 def certificate_directories(root: Path, sites: Iterable[Site]) -> dict[str, str]:
     """Return the directory with certificate and key of each site that has both, by host."""
     directories = {site.host: root / "certs" / site.host for site in sites}
@@ -98,10 +111,11 @@ def has_ipv6(path: Path = Path("/proc/net/if_inet6")) -> bool:
     return path.exists()
 
 
-def remove_sockets(run: Path) -> None:
+def remove_sockets(paths: Paths) -> None:
     """Remove the unix sockets that a killed nginx left: a new one could not bind to them."""
-    for path in (run / "nginx").glob("*.sock"):
-        path.unlink(missing_ok=True)
+    for directory in (paths.run / "nginx", paths.relay_sockets):
+        for path in directory.glob("*.sock"):
+            path.unlink(missing_ok=True)
 
 
 def _listen_lines(values: Iterable[str]) -> str:

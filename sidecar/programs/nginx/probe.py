@@ -24,7 +24,7 @@ _AT_MOST: Final = 8
 class Answer:
     """What a probe found; without an `error` nginx is well."""
 
-    error: str = ""
+    error: str | None = None
     stub_status: StubStatus | None = None
 
 
@@ -79,19 +79,19 @@ class Probe:
             return Answer(stub_status=parse_stub_status(page.partition(b"\r\n\r\n")[2].decode()))
         return Answer()
 
-    async def _ask_listeners(self, master: int, timeout: float) -> str:
+    async def _ask_listeners(self, master: int, timeout: float) -> str | None:
         self._learn(master)
         before = self._answered
         if before is not None and await _first([before], timeout / 2):
-            return ""
+            return None
         others = [listener for listener in self._listeners if listener != before]
         found = await _first(others[:_AT_MOST], timeout if before is None else timeout / 2)
         if found is not None:
             self._answered = found
-            return ""
+            return None
         if before is not None:
             return f"no answer on {before} within {timeout:g} s"
-        return "" if workers.alive(master, self._proc) else "its processes are stopped or gone"
+        return None if workers.alive(master, self._proc) else "its processes are stopped or gone"
 
     def _learn(self, master: int) -> None:
         inodes = sockets(master, self._proc)

@@ -31,8 +31,8 @@ def command(configuration: Path = CONFIGURATION) -> list[str]:
 class Verdict:
     """What nginx says of the configuration on disk."""
 
-    error: str
-    """Why it refuses it; empty if it accepts it."""
+    error: str | None = None
+    """Why it refuses it; None if it accepts it."""
     dump: str = ""
     """The whole of an accepted one with everything that it includes."""
 
@@ -45,12 +45,7 @@ async def verdict(configuration: Path = CONFIGURATION, *, timeout: float = TEST_
         return Verdict(error=error.message)
     if words := _complaint(completed):
         return Verdict(error=await asyncio.to_thread(locate, words, _texts(configuration)))
-    return Verdict(error="", dump=completed.stdout)
-
-
-async def complaint(configuration: Path = CONFIGURATION, *, timeout: float = TEST_WITHIN) -> str:
-    """Return why nginx refuses the configuration on disk; empty if it accepts it."""
-    return (await verdict(configuration, timeout=timeout)).error
+    return Verdict(dump=completed.stdout)
 
 
 async def dump(configuration: Path = CONFIGURATION, *, timeout: float = TEST_WITHIN) -> str:
@@ -66,9 +61,9 @@ async def dump(configuration: Path = CONFIGURATION, *, timeout: float = TEST_WIT
     return found.dump
 
 
-def _complaint(completed: Completed) -> str:
+def _complaint(completed: Completed) -> str | None:
     if completed.code == 0:
-        return ""
+        return None
     return first_emergency(completed.stderr.splitlines()) or completed.last_words
 
 

@@ -50,8 +50,8 @@ async def reload(
     overlap: bool = False,
     timeout: float = RELOADED_WITHIN,
     proc: Path = workers.PROC,
-) -> str:
-    """Make nginx read its configuration again; return why that failed, empty once it serves.
+) -> str | None:
+    """Make nginx read its configuration again; return why that failed, None once it serves.
 
     It serves when workers run that were not there before and none of the earlier ones accepts any
     more; with `overlap` the first is enough, the other follows after the 100 ms that nginx gives
@@ -71,9 +71,9 @@ async def reload(
             return complaints[0]
         now = workers.serving(master, proc)
         if now - before and (overlap or not now & before):
-            return ""
+            return None
     if workers.serving(master, proc) - before:
-        return ""  # an earlier worker is stuck; that is not for the configuration to answer
+        return None  # an earlier worker is stuck; that is not for the configuration to answer
     return next(iter(emergencies.since(mark)), f"no worker has loaded it after {timeout:g} s")
 
 

@@ -57,9 +57,11 @@ def places(run: Path) -> Paths:
 
 
 @asynccontextmanager
-async def running(run: Path, own: str, peer: str, *, secret: str = SECRET) -> AsyncIterator[Node]:
+async def running(
+    run: Path, own: str, peer: str, *, secret: str = SECRET, shown: int = 0
+) -> AsyncIterator[Node]:
     who, paths = identity(own, peer), places(run)
-    ssh.install(paths, who, keys=keys(secret), port=PORT)
+    ssh.install(paths, who, keys=[*map(keys, secret.split(","))], port=PORT, shown=shown)
     program, lines = ssh.sshd(paths), list[str]()
     program.on_line = lines.append
     node = Node(

@@ -43,7 +43,7 @@ def foreign(directory: Path) -> list[str]:
 def caller(run: Path, *, own: str = B) -> list[str]:
     """Return the ssh command of a peer, without what it asks for."""
     paths, who = places(run), identity(own, A)
-    ssh.install(paths, who, keys=keys(SECRET), port=PORT)
+    ssh.install(paths, who, keys=[keys(SECRET)], port=PORT)
     command = ssh.client_command(
         paths, node=who.node, peer=ip_address(A), port=PORT, command=ssh.LINK_COMMAND
     )

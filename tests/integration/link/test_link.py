@@ -12,7 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from sidecar.core.report import Role
+from sidecar.core.gossip import Gossip
+from sidecar.core.report import Details, Role
+from sidecar.core.timeline import Event, EventKind
 from sidecar.peers.link import SILENCE
 from tests.integration.link.node import PORT, SECRET, A, B, Node, running, until
 
@@ -106,6 +108,21 @@ async def test_what_is_published_arrives_within_100_ms(directory: Path) -> None:
             vips = (f"127.0.1.{turn}",)
             a.mesh.publish(a.state(vips=vips))
             await until(partial(sees, b, vips), within=0.1)
+
+
+async def test_gossip_arrives_and_bad_gossip_breaks_no_link(directory: Path) -> None:
+    event = Event(time=1.0, node=A, kind=EventKind.START, subject="0.1.0")
+    gossip = Gossip(details=Details(started=1.0), events=(event,))
+    async with running(directory / "a", A, B) as a, running(directory / "b", B, A) as b:
+        await until(lambda: a.mesh.complete() and b.mesh.complete(), within=3)
+        a.mesh.tell(gossip)
+        await until(lambda: b.mesh.events() == (event,), within=3)
+        assert b.peer().details == gossip.details
+        a.mesh._packed = {"events": "many"}
+        a.mesh.publish(a.state(vips=("192.0.2.10",)))
+        await until(partial(sees, b, ("192.0.2.10",)), within=3)
+        assert b.mesh.events() == (event,)
+        assert b.peer().linked
 
 
 async def test_a_wrong_secret_is_named_and_the_right_one_works_at_once(directory: Path) -> None:
@@ -203,3 +220,24 @@ async def test_the_end_is_prompt_and_leaves_no_process(directory: Path) -> None:
 
         # The other node goes on calling, which is one process at a time.
         await until(lambda: len(left()) <= 1, within=2)
+
+
+def has_both_ways(node: Node) -> bool:
+    return len(node.mesh._links) == 2
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "shown"),
+    [("old", "new,old", 1), ("new,old", "new,old", 0), ("new", "new,old", 0)],
+)
+async def test_who_takes_two_secrets_is_linked_both_ways_with_who_has_one_of_them(
+    tmp_path: Path, first: str, second: str, shown: int
+) -> None:
+    async with (
+        running(tmp_path / "a", A, B, secret=first) as a,
+        running(tmp_path / "b", B, A, secret=second, shown=shown) as b,
+    ):
+        for node in (a, b):
+            await until(partial(has_both_ways, node), within=15)
+            assert node.peer().linked
+            assert "HA_SECRET" not in node.peer().error

@@ -67,7 +67,7 @@ class Server:
     def master(self) -> int:
         return self.child.pid
 
-    async def reload(self, timeout: float = 5.0) -> str:
+    async def reload(self, timeout: float = 5.0) -> str | None:
         return await nginx.reload(self.master, self.emergencies, timeout=timeout)
 
     async def freeze(self) -> None:
@@ -81,7 +81,7 @@ class Server:
 @asynccontextmanager
 async def running() -> AsyncIterator[Server]:
     server = Server()
-    nginx.remove_sockets(PATHS.run)
+    nginx.remove_sockets(PATHS)
     server.child = await Child.start(nginx.command(), on_line=server.hear)
     try:
         await until(lambda: bool(workers.serving(server.master)) or _ended(server))
@@ -115,3 +115,8 @@ async def get(
             return (await reader.read()).decode()
     finally:
         writer.close()
+
+
+async def complaint() -> str:
+    """Return why nginx refuses the configuration on disk; empty if it accepts it."""
+    return (await nginx.verdict()).error or ""

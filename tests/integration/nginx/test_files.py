@@ -10,7 +10,7 @@ from sidecar.core.nginx import advice
 from sidecar.errors import ProgramError, SettingsError
 from sidecar.programs import nginx
 from tests.integration.nginx.certificate import make_pair
-from tests.integration.nginx.server import OWN, PATHS, get, render, running, write
+from tests.integration.nginx.server import OWN, PATHS, complaint, get, render, running, write
 
 STOCK = PATHS.config / "nginx"
 
@@ -77,7 +77,7 @@ async def test_the_welcome_page_stays_the_default_beside_a_site() -> None:
 
 async def test_the_stock_files_are_valid_before_anything_is_rendered() -> None:
     nginx.install_stock(PATHS.nginx, STOCK)
-    assert not await nginx.complaint()
+    assert not await complaint()
 
 
 async def test_stock_files_get_the_owner_of_the_directory() -> None:
@@ -117,7 +117,7 @@ async def test_files_of_uid_1000_that_nobody_else_may_read_are_served() -> None:
 async def test_the_configuration_that_debian_ships_works() -> None:
     write("nginx.conf", DEBIAN)
     write("sites-enabled/default", SITE)
-    assert not await nginx.complaint()
+    assert not await complaint()
     async with running() as server:
         assert "own" in await get("x")
         assert not await server.reload()
@@ -127,15 +127,15 @@ async def test_the_configuration_that_debian_ships_works() -> None:
 
 async def test_the_configuration_of_the_official_image_works() -> None:
     write("nginx.conf", OFFICIAL)
-    assert not await nginx.complaint()
+    assert not await complaint()
 
 
 async def test_a_user_that_the_image_lacks_is_explained() -> None:
     write("nginx.conf", OFFICIAL.replace("user  nginx", "user  somebody"))
-    complaint = await nginx.complaint()
-    assert complaint.startswith('[emerg] getpwnam("somebody") failed')
-    assert complaint.endswith("/etc/nginx/nginx.conf:2")
-    assert "www-data" in advice(complaint)
+    said = await complaint()
+    assert said.startswith('[emerg] getpwnam("somebody") failed')
+    assert said.endswith("/etc/nginx/nginx.conf:2")
+    assert "www-data" in advice(said)
 
 
 async def test_daemon_off_in_the_users_file_is_fine() -> None:
@@ -147,15 +147,13 @@ async def test_daemon_off_in_the_users_file_is_fine() -> None:
 async def test_a_broken_file_is_named_with_its_line() -> None:
     write("nginx.conf", OWN % "include conf.d/*.conf;")
     write("conf.d/a.conf", "\nserver { listne 80; }\n")
-    assert await nginx.complaint() == (
-        '[emerg] unknown directive "listne" in /etc/nginx/conf.d/a.conf:2'
-    )
+    assert await complaint() == ('[emerg] unknown directive "listne" in /etc/nginx/conf.d/a.conf:2')
     with pytest.raises(ProgramError, match="listne"):
         await nginx.dump()
 
 
 async def test_a_missing_configuration_is_named() -> None:
-    assert "nginx.conf" in await nginx.complaint()
+    assert "nginx.conf" in await complaint()
 
 
 async def test_a_dump_holds_included_files() -> None:

@@ -54,7 +54,7 @@ async def test_a_broken_configuration_is_refused_and_the_old_one_serves() -> Non
     async with running() as server:
         write("nginx.conf", "broken\n")
         begun = time.monotonic()
-        assert "nginx.conf:2" in await server.reload()
+        assert "nginx.conf:2" in str(await server.reload())
         assert time.monotonic() - begun < 1
         assert "first" in await get("x")
         serve("second")
@@ -96,5 +96,5 @@ async def test_a_master_that_does_not_react_or_is_gone_is_a_failure() -> None:
     serve("first")
     async with running() as server:
         await server.freeze()
-        assert "no worker" in await server.reload(timeout=0.3)
+        assert "no worker" in str(await server.reload(timeout=0.3))
     assert await server.reload() == "nginx is not running"

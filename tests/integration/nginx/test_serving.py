@@ -5,17 +5,21 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
-from sidecar.core.snapshot import Tree
-from sidecar.core.sync import Hold
+from sidecar.core.history.snapshot import Tree
+from sidecar.core.sync_report import Hold
 from sidecar.errors import RefusedError
 from sidecar.host.broadcast import Broadcast
 from sidecar.serving.service import Serving
 from sidecar.vital.nginx import Nginx
 from tests.integration.nginx.server import PATHS, get, settings, until, write
 from tests.unit.sync.folder import look
+
+if TYPE_CHECKING:
+    from sidecar.core.containers.plan import Fleet
 
 MAIN = "events {} http { include conf.d/*.conf; include /run/ha/nginx/*.conf; %s }"
 HOLD = Hold(reason="mass-delete", message="30 files were deleted at once", hint="release it")
@@ -39,7 +43,7 @@ class Folders:
     whole: bool = True
     watched: bool = True
     good: str = ""
-    asked: list[str] = field(default_factory=list)
+    asked: list[str | None] = field(default_factory=list)
 
     def had(self, _path: Path) -> bool:
         return False
@@ -50,8 +54,9 @@ class Folders:
     async def between[T](self, work: Callable[[Hold | None, Tree | None], Awaitable[T]]) -> T:
         return await work(self.hold, self.tree())
 
-    async def put_back(self, error: str = "") -> bool:
+    async def put_back(self, error: str | None = None) -> bool:
         self.asked.append(error)
+        await asyncio.sleep(0.01)  # it looks at the disk
         if error and self.good:
             write("conf.d/a.conf", self.good)
             return True
@@ -63,13 +68,16 @@ class Place:
 
     def __init__(self) -> None:
         self.folders = Folders()
-        self.nginx = Nginx(PATHS, Broadcast(), prepare=self._prepare)
+        self.fleet: Fleet | None = None
+        changes = Broadcast()
+        self.nginx = Nginx(PATHS, changes, prepare=self._prepare)
         self.serving = Serving(
             settings(),
             PATHS,
             self.nginx,
-            Broadcast(),
+            changes,
             folders=lambda: self.folders,
+            fleet=lambda: self.fleet,
             well=lambda: "",
             alone=lambda: False,
         )
@@ -117,7 +125,7 @@ async def test_what_a_start_has_read_is_not_loaded_again(place: Place) -> None:
 async def test_the_same_bytes_again_clear_an_error_without_a_reload(place: Place) -> None:
     await place.ensure()
     write("conf.d/a.conf", "server { brokn; }")
-    assert "brokn" in await place.serving.try_own(look(PATHS.nginx))
+    assert "brokn" in (await place.serving.try_own(look(PATHS.nginx)) or "")
     assert "brokn" in place.serving.report().config_error
     write("conf.d/a.conf", site("one"))
     await place.ensure()
@@ -137,7 +145,7 @@ async def test_a_changed_rendered_file_is_loaded(place: Place) -> None:
 async def test_files_in_no_folder_are_watched_and_loaded(place: Place, tmp_path: Path) -> None:
     write("nginx.conf", MAIN % f"include {tmp_path}/*.conf;")
     (tmp_path / "b.conf").write_text("map $host $b { default 1; }")
-    assert await place.serving.try_own(look(PATHS.nginx)) == ""
+    assert await place.serving.try_own(look(PATHS.nginx)) is None
     await asyncio.sleep(0.3)  # nobody tells when the new places are watched
     (tmp_path / "b.conf").write_text("map $host $b { default 2; }")
     await place.wait_loads(2)
@@ -150,7 +158,7 @@ async def test_files_in_no_folder_are_watched_and_loaded(place: Place, tmp_path:
 async def test_what_is_held_waits_also_for_files_elsewhere(place: Place, tmp_path: Path) -> None:
     write("nginx.conf", MAIN % f"include {tmp_path}/*.conf;")
     (tmp_path / "b.conf").write_text("map $host $b { default 1; }")
-    assert await place.serving.try_own(look(PATHS.nginx)) == ""
+    assert await place.serving.try_own(look(PATHS.nginx)) is None
     await asyncio.sleep(0.3)  # as above
     place.folders.hold = HOLD
     (PATHS.nginx / "conf.d" / "a.conf").unlink()
@@ -195,4 +203,17 @@ async def test_a_start_with_what_was_broken_since_puts_the_good_one_back(place: 
     async with asyncio.timeout(5):
         while not await answers("good"):
             await asyncio.sleep(0.05)
-    assert any("brokn" in error for error in place.folders.asked)
+    assert any("brokn" in str(error) for error in place.folders.asked)
+
+
+async def test_what_replaces_a_broken_configuration_is_served_though_nginx_did_not_run(
+    place: Place,
+) -> None:
+    write("conf.d/a.conf", "server { brokn; }")
+    place.nginx.supervisor.kill()
+    await until(lambda: "brokn" in place.serving.report().config_error)
+    for _ in range(3):
+        assert "brokn" in (await place.serving.try_own(look(PATHS.nginx)) or "")
+    write("conf.d/a.conf", site("two"))
+    assert await place.serving.try_peers(look(PATHS.nginx)) is None
+    assert await answers("two")

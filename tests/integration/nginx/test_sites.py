@@ -8,7 +8,7 @@ import pytest
 
 from sidecar.programs import nginx
 from tests.integration.nginx.certificate import make_pair
-from tests.integration.nginx.server import PATHS, get, render, running, settings
+from tests.integration.nginx.server import PATHS, complaint, get, render, running, settings
 from tests.integration.nginx.upstream import Upstream, upstream
 
 STOCK = PATHS.config / "nginx"
@@ -77,7 +77,7 @@ async def test_a_path_of_the_url_comes_first(application: Upstream, path: str) -
 
 async def test_a_name_without_an_address_stops_only_its_own_site(application: Upstream) -> None:
     render(settings(app__test=application.url, lost__test="http://nowhere.invalid:8080/x"))
-    assert not await nginx.complaint()
+    assert not await complaint()
     async with running() as server:
         assert "200 OK" in await get("app.test")
         assert "502 Bad Gateway" in await get("lost.test")

@@ -12,9 +12,8 @@ import pytest
 
 from sidecar.core.nginx import advice
 from sidecar.host.process import run
-from sidecar.programs import nginx
 from sidecar.programs.nginx import workers
-from tests.integration.nginx.server import OWN, PATHS, get, running, until, write
+from tests.integration.nginx.server import OWN, PATHS, complaint, get, running, until, write
 from tests.integration.nginx.upstream import upstream
 
 MODULES = Path("/usr/lib/nginx/modules")
@@ -118,7 +117,7 @@ async def test_a_usual_tree_runs_unchanged_and_nothing_is_added_to_it() -> None:
     sibling("mod-stream.conf")
     sibling("mod-http-js.conf")
     before = sorted(PATHS.nginx.rglob("*"))
-    assert not await nginx.complaint()
+    assert not await complaint()
     async with running() as server:
         assert "own" in await get("some.host")
         assert not await server.reload()
@@ -130,7 +129,7 @@ async def test_a_usual_tree_runs_unchanged_and_nothing_is_added_to_it() -> None:
 async def test_caches_and_logs_may_be_where_no_directory_is() -> None:
     async with upstream() as application:
         write("nginx.conf", ELSEWHERE % application.port)
-        assert not await nginx.complaint()
+        assert not await complaint()
         async with running() as server:
             assert "X-Cache: MISS" in await get("some.host")
             assert not await server.reload()
@@ -158,7 +157,7 @@ async def test_what_a_file_says_of_daemon_and_pid_does_not_matter(file: str, lin
     text = "include main/*.conf;\n" + OWN % "server { listen 80; return 200 own; }"
     write("nginx.conf", text)
     write(file, f"{line}\n{text}" if file == "nginx.conf" else f"{line}\n")
-    assert not await nginx.complaint()
+    assert not await complaint()
     async with running() as server:
         assert "own" in await get("some.host")
         write("nginx.conf", text)
@@ -174,12 +173,12 @@ async def test_a_module_is_found_by_all_usual_paths_and_named_where_it_is_missin
 ) -> None:
     write("nginx.conf", f"events {{}}\n{NEEDS[module]}\n")
     needed = [name for name in (ALSO.get(module), module) if name]
-    lines = re.findall(r"`(.*?)`", advice(await nginx.complaint()))
+    lines = re.findall(r"`(.*?)`", advice(await complaint()))
     assert lines == [f"load_module modules/{name};" for name in needed]
     for place in PLACES:
         load = "".join(f"load_module {place}/{name};\n" for name in needed)
         write("nginx.conf", f"{load}events {{}}\n{NEEDS[module]}\n")
-        assert not await nginx.complaint()
+        assert not await complaint()
 
 
 def in_order(directory: Path) -> list[str]:
@@ -192,15 +191,15 @@ async def test_every_module_of_the_image_loads() -> None:
     names = in_order(MODULES)
     load = "".join(f"load_module modules/{name};\n" for name in names)
     write("nginx.conf", f"{load}events {{}}\n")
-    assert not await nginx.complaint()
+    assert not await complaint()
     assert len(names) >= 11
 
 
 async def test_a_file_that_nobody_ships_is_missed_with_what_to_do() -> None:
     write("nginx.conf", OWN % "include snippets/own.conf;")
-    complaint = await nginx.complaint()
-    assert complaint.endswith("/etc/nginx/nginx.conf:6")
-    assert "nginx folder" in advice(complaint)
+    said = await complaint()
+    assert said.endswith("/etc/nginx/nginx.conf:6")
+    assert "nginx folder" in advice(said)
 
 
 @pytest.mark.parametrize(
@@ -218,9 +217,9 @@ async def test_a_file_that_nobody_ships_is_missed_with_what_to_do() -> None:
 async def test_a_complaint_says_where_and_what_to_do(line: str, word: str) -> None:
     write("nginx.conf", OWN % "include conf.d/*.conf;")
     write("conf.d/a.conf", f"\n{line}\n" if line[0] != "\ufeff" else f"{line}\n")
-    complaint = await nginx.complaint()
-    assert "/etc/nginx/conf.d/a.conf:" in complaint
-    assert word in advice(complaint)
+    said = await complaint()
+    assert "/etc/nginx/conf.d/a.conf:" in said
+    assert word in advice(said)
 
 
 @pytest.mark.parametrize("log", ["/dev/null", "/var/log/nginx/own.log", "/tmp/error.log"])
@@ -229,7 +228,7 @@ async def test_an_emergency_is_heard_wherever_the_log_goes(log: str) -> None:
     write("nginx.conf", own % "server { listen 80; return 200 own; }")
     async with running() as server:
         write("nginx.conf", "broken\n")
-        assert "nginx.conf" in await server.reload()
+        assert "nginx.conf" in str(await server.reload())
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,8 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from sidecar.core.manifest import encode, identify
-from sidecar.core.snapshot import Entry, Kind, Snapshot
+from sidecar.core.history.manifest import encode, identify
+from sidecar.core.history.snapshot import Entry, Kind, Snapshot
 from sidecar.host.supervise import Supervisor
 from sidecar.programs import rsync, ssh
 from sidecar.programs.ssh_keys import keys
@@ -71,7 +71,7 @@ async def serving(
     """Run a node's sshd with its rsync module; its run directory is `directory`/run."""
     run, history = directory / "run", directory / "history"
     paths = places(run)
-    ssh.install(paths, identity(own, peer), keys=keys(secret), port=PORT)
+    ssh.install(paths, identity(own, peer), keys=[keys(secret)], port=PORT)
     History(history)
     rsync.install(paths, history)
     node = Node(run=run, history=history, sshd=Supervisor(ssh.sshd(paths)))

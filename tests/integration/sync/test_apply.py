@@ -4,11 +4,12 @@ import io
 import os
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from sidecar.core.snapshot import Tree
+from sidecar.core.history.snapshot import Tree
 from sidecar.errors import SidecarError
 from sidecar.sync.apply import Applied, Apply
 from sidecar.sync.objects import Objects
@@ -199,3 +200,17 @@ def fill(path: Path) -> None:
 def endless(file: io.RawIOBase) -> None:
     while file.write(bytes(4096)):
         pass
+
+
+def test_a_read_only_folder_is_named_with_its_way_out(directory: Path) -> None:
+    root = Path(__file__).parent  # the working tree is mounted read-only
+    world = World(root, directory / "state")
+    current = look(root)
+    path = min(current)
+    digest = world.objects.put(b"other")
+    wanted = {**current, path: replace(current[path], digest=digest, size=5)}
+    with pytest.raises(SidecarError, match="Read-only file system") as caught:
+        world.apply(current, wanted).write()
+    assert "without `:ro`" in caught.value.hint
+    assert look(root) == current
+    assert recover(world.state, world.objects) is None

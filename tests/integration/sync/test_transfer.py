@@ -1,6 +1,7 @@
 """Pulls between two real nodes on 127.0.0.x: sshd, ssh, rsync, and the store that adopts."""
 
 import asyncio
+import itertools
 import os
 import re
 import shutil
@@ -9,13 +10,15 @@ import socket
 import subprocess
 from collections.abc import AsyncIterator, Callable, Collection, Iterator
 from contextlib import asynccontextmanager
+from hashlib import sha256
 from ipaddress import ip_address
 from pathlib import Path
 
 import pytest
 
-from sidecar.core.manifest import MAX_TEXT
-from sidecar.core.snapshot import MAX_BYTES, MAX_PATHS
+from sidecar.core.history.manifest import MAX_TEXT
+from sidecar.core.history.snapshot import MAX_BYTES, MAX_PATHS
+from sidecar.core.sync_report import Progress
 from sidecar.programs import rsync, ssh
 from sidecar.programs.rsync import Module, Outcome, Source
 from sidecar.programs.ssh_keys import keys
@@ -63,7 +66,7 @@ async def pulling(
     run: Path, history: Path, own: str = B, peer: str = A, *, secret: str = SECRET
 ) -> AsyncIterator[Transfer]:
     paths, who = places(run), identity(own, peer)
-    ssh.install(paths, who, keys=keys(secret), port=PORT)
+    ssh.install(paths, who, keys=[keys(secret)], port=PORT)
     transfer = Transfer(paths, who, port=PORT, history=History(history))
     try:
         yield transfer
@@ -180,14 +183,19 @@ async def test_a_pull_goes_on_where_an_earlier_one_was_cut(
     directory: Path, transfer: Transfer, history: Path
 ) -> None:
     async with serving(directory / "a") as node:
-        small, big = node.offer(b"small"), node.offer(noise(BIG))
+        big = node.offer(noise(BIG))
+        # rsync sends them in the order of their names.
+        contents = (str(number).encode() for number in itertools.count())
+        small = node.offer(next(one for one in contents if sha256(one).hexdigest() < big))
         pull = asyncio.create_task(transfer.fetch_objects(PEER, room({small, big})))
         await in_the_middle(history)
+        await until(lambda: transfer.fetching == {A: Progress(done=1, total=2)}, within=3)
         sessions = node.processes()[1:]
     signal_all(sessions, signal.SIGKILL)
     with pytest.raises(TransferError) as caught:
         await pull
     assert caught.value.outcome is Outcome.LATER
+    assert transfer.fetching == {}
     assert names(history / "objects") <= {small}
     async with serving(directory / "a") as node:
         before = received()
@@ -275,7 +283,7 @@ async def test_a_frozen_peer_ends_the_connection_that_is_kept(
 def test_a_connection_is_never_shared_with_another_secrets(directory: Path) -> None:
     paths, sockets = places(directory), set[Path]()
     for secret in (SECRET, "another" + SECRET):
-        ssh.install(paths, identity(B, A), keys=keys(secret), port=PORT)
+        ssh.install(paths, identity(B, A), keys=[keys(secret)], port=PORT)
         sockets.add(ssh.control_socket(paths, PEER, PORT))
     assert len(sockets) == 2
     # ssh makes it under a name with 17 more characters, at most 107 in all.
@@ -479,7 +487,7 @@ async def test_a_full_disk_is_named_and_what_came_makes_room(directory: Path) ->
                 await transfer.fetch_objects(PEER, room({small, big}))
             assert caught.value.outcome is Outcome.DISK
             assert not (history / "incoming" / A).exists()
-            assert await transfer.fetch_objects(PEER, room({small})) == {small}
+            assert await transfer.fetch_objects(PEER, {small: len(b"small")}) == {small}
     finally:
         shutil.rmtree(history)
 

@@ -29,6 +29,17 @@ def test_a_person_never_waits_for_a_file_edited_again_and_again(gap: float) -> N
     assert len(loads(gap, 50 * gap, "site")) == 50
 
 
+def test_what_many_write_is_loaded_once_in_two_seconds_however_often_it_changes() -> None:
+    cooldown, loaded = Cooldown(shared=frozenset({"all"})), list[float]()
+    for turn in range(600):
+        now = turn / 10
+        if cooldown.wait({"all"}, now) == 0.0:
+            cooldown = cooldown.after({"all"}, now)
+            loaded.append(now)
+    assert loaded[2:5] == [0.2, 2.2, 4.2]
+    assert len(loaded) <= 32  # and fewer with the time that each takes to settle
+
+
 def test_nor_for_one_file_after_the_other() -> None:
     assert len(loads(1.5, 60.0, *(f"site{number}" for number in range(40)))) == 40
 

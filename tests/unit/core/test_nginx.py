@@ -57,6 +57,10 @@ def test_only_emergencies_count() -> None:
         ('[emerg] open() "/x/a.log" failed (2: No such file or directory)', "/var/log/nginx"),
         ('[emerg] open() "/srv/error" failed (30: Read-only file system)', "/var/log/nginx"),
         ('[emerg] open() "/etc/nginx/x.inc" failed (2: No such file)', "nginx folder"),
+        (
+            '[emerg] open() "/etc/nginx/modules-enabled/50-mod-http-echo.conf" failed (2: No such)',
+            "no such module",
+        ),
         ('[emerg] cannot load certificate "/x": BIO_new_file() failed', "mount"),
         ('[emerg] mkdir() "/data/x" failed (2: No such file or directory)', "/var/cache/nginx"),
         ('[emerg] unknown directive "stream" in /etc/nginx/nginx.conf:1', "ngx_stream_module.so"),
@@ -160,6 +164,7 @@ NAMING = """\
 # configuration file /etc/nginx/nginx.conf:
 http {
     include mime.types;
+    server_names_hash_bucket_size 128;
     include "/opt/sites/*.conf";
     # ssl_certificate /etc/old.pem;
     server {
@@ -172,15 +177,26 @@ http {
         ssl_password_file /etc/password;
         proxy_ssl_trusted_certificate /etc/ssl/certs/ca-certificates.crt;
         auth_basic_user_file /etc/users;
+        server_name A.test ".b.test"
+            ~^c.*$;
+        # server_name old.test;
     }
 }
 # configuration file /opt/sites/with space.conf:
 server { }
+# configuration file /run/ha/nginx/sites.conf:
+server { server_name ours.test; }
 """
 
 
+def test_a_table_of_names_has_room_for_what_nginx_has_by_itself() -> None:
+    assert named("", "/etc/nginx", RUN).longest_server == 46
+    odd = "server_names_hash_bucket_size many;"
+    assert named(odd, "/etc/nginx", RUN).longest_server == 46
+
+
 def test_what_is_read_with_a_configuration_is_named() -> None:
-    found = named(NAMING, "/etc/nginx")
+    found = named(NAMING, "/etc/nginx", RUN)
     assert found.certificates == {"/etc/letsencrypt/live/a/fullchain.pem", "/etc/client.pem"}
     assert found.files - found.certificates == {
         "/etc/nginx/nginx.conf",
@@ -188,5 +204,13 @@ def test_what_is_read_with_a_configuration_is_named() -> None:
         "/etc/nginx/certs/a.key",
         "/etc/password",
         "/etc/ssl/certs/ca-certificates.crt",
+        "/run/ha/nginx/sites.conf",
     }
+    assert [(server.host, server.file) for server in found.servers] == [
+        ("0.0.0.0:80", "/opt/sites/with space.conf"),
+        ("a.test", "nginx.conf"),
+        (".b.test", "nginx.conf"),
+        ("~^c.*$", "nginx.conf"),
+    ]
+    assert found.longest_server == 110
     assert found.patterns == {"/etc/nginx/mime.types", "/opt/sites/*.conf"}

@@ -9,12 +9,15 @@ from hypothesis import strategies as st
 
 from sidecar.core.protocol import (
     MAX_LINE,
+    PAGE,
     PROTOCOL,
+    Page,
     ProtocolError,
     Refusal,
     check_claim,
     decode,
     encode,
+    pages,
     settings_digest,
 )
 from sidecar.core.report import NodeState, Role
@@ -62,7 +65,7 @@ def test_a_state_survives_the_way(state: NodeState) -> None:
 
 @given(printable)
 def test_a_refusal_survives_the_way(reason: str) -> None:
-    assert decode(encode(Refusal(reason=reason))) == Refusal(reason=reason)
+    assert decode(encode(Refusal(refused=reason))) == Refusal(refused=reason)
 
 
 @given(st.binary() | json_values.map(lambda value: json.dumps(value).encode()))
@@ -164,7 +167,7 @@ def test_another_major_is_refused_and_the_older_node_named(major: int, older: st
 
 
 def test_the_refusal_of_another_major_is_understood() -> None:
-    assert decode(b'{"protocol":[2,0],"refused":"too old"}') == Refusal(reason="too old")
+    assert decode(b'{"protocol":[2,0],"refused":"too old"}') == Refusal(refused="too old")
 
 
 def test_a_node_speaks_for_itself_alone() -> None:
@@ -179,7 +182,7 @@ def settings(**changes: object) -> Settings:
     values: dict[str, Any] = {
         "nodes": (ip_address("192.0.2.11"), ip_address("192.0.2.12")),
         "vips": (ip_interface("192.0.2.10/32"),),
-        "secret": "0123456789abcdef0123456789abcdef",
+        "secrets": "0123456789abcdef0123456789abcdef",
         "node": None,
         "interface": None,
         "vrid": 7,
@@ -187,6 +190,11 @@ def settings(**changes: object) -> Settings:
         "prefer": Prefer.NONE,
         "nginx": True,
         "sites": (),
+        "containers": False,
+        "containers_filter": (),
+        "containers_spread": False,
+        "docker_host": "unix:///var/run/docker.sock",
+        "relay_port": 8731,
         "check_urls": (),
         "check_interval": 1.0,
         "check_timeout": 1.0,
@@ -205,6 +213,7 @@ def settings(**changes: object) -> Settings:
         "hook_backup": "",
         "hook_fault": "",
         "hook_sync": "",
+        "notify": (),
         "log_level": "info",
         "log_format": LogFormat.TEXT,
         "timezone": "UTC",
@@ -220,6 +229,7 @@ def settings(**changes: object) -> Settings:
         {"vips": (ip_interface("192.0.2.10/24"),)},
         {"vrid": 8},
         {"advert_interval": 0.2},
+        {"containers": True},
     ],
 )
 def test_the_digest_tells_settings_that_must_be_the_same(changes: dict[str, Any]) -> None:
@@ -227,9 +237,32 @@ def test_the_digest_tells_settings_that_must_be_the_same(changes: dict[str, Any]
 
 
 def test_the_digest_leaves_out_what_may_differ() -> None:
+    assert settings_digest(settings()) == settings_digest(settings(relay_port=1))
     other = settings(node=ip_address("192.0.2.12"), log_level="debug", advert_interval=0.1)
     assert settings_digest(settings()) == settings_digest(other)
     assert len(settings_digest(settings())) == 64
+
+
+@pytest.mark.parametrize("count", [0, 1, PAGE, PAGE + 1, 1000])
+def test_sites_survive_the_way_however_many_they_are(count: int) -> None:
+    sites = [{"host": f"{number}" * 250, "path": "/" * 400} for number in range(count)]
+    lines = pages(sites, 7.0)
+    read = [decode(line) for line in lines]
+    assert all(isinstance(page, Page) and page.clock == 7.0 for page in read)
+    told = [page for page in read if isinstance(page, Page)]
+    assert [site for page in told for site in page.sites] == sites
+    assert [page.first for page in told] == [True, *[False] * (len(told) - 1)]
+    assert [page.last for page in told] == [*[False] * (len(told) - 1), True]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"sites": [{}] * (PAGE + 1)}, {"sites": "all"}, {"first": 1}, {"last": None}, {"clock": -1}],
+)
+def test_a_page_that_is_not_valid_is_refused(changes: dict[str, Any]) -> None:
+    page = {"protocol": PROTOCOL, "sites": [], "clock": 0, "first": True, "last": True, **changes}
+    with pytest.raises(ProtocolError):
+        decode(json.dumps(page).encode() + b"\n")
 
 
 def test_a_state_that_says_the_same_later_is_another_line() -> None:

@@ -1,49 +1,39 @@
-"""The history as a table: newest first, whatever the clocks said."""
+from dataclasses import replace
 
-from zoneinfo import ZoneInfo
+from hypothesis import given
+from hypothesis import strategies as st
 
-from sidecar.core.snapshot import Header
-from sidecar.core.timeline import timeline
+from sidecar.core.timeline import FUTURE, MOST, Event, EventKind, merged
 
-BERLIN = ZoneInfo("Europe/Berlin")
-FIRST, SECOND, MERGE, OTHER = (letter * 64 for letter in "abcd")
+NOW = 1_790_000_000.0
 
-
-def header(*parents: str, time: float, node: str = "192.0.2.11", summary: str = "") -> Header:
-    return Header(
-        roots=("/etc/nginx",),
-        tree="0" * 64,
-        parents=parents,
-        node=node,
-        time=time,
-        summary=summary,
-    )
+events = st.builds(
+    Event,
+    time=st.floats(min_value=NOW - 100, max_value=NOW).map(lambda time: round(time, 1)),
+    node=st.sampled_from(["192.0.2.11", "192.0.2.12", ""]),
+    kind=st.sampled_from(EventKind),
+    subject=st.sampled_from("abc"),
+)
+timelines = st.lists(events, max_size=2 * MOST).map(tuple)
 
 
-HISTORY = {
-    FIRST: header(time=1_790_000_000.0, summary="added 3"),
-    SECOND: header(FIRST, time=1_789_999_000.0, summary="edited conf.d/a.conf"),
-    OTHER: header("f" * 64, time=1_790_000_050.0),
-    MERGE: header(OTHER, SECOND, time=1_790_000_050.0, node="", summary="joined"),
-}
-
-TEXT = """\
-SNAPSHOT      TIME                 NODE        NOTE                      CHANGE
-cccccccccccc  2026-09-21 16:14:10  -           head, head of 192.0.2.12  joined
-dddddddddddd  2026-09-21 16:14:10  192.0.2.11  -
-bbbbbbbbbbbb  2026-09-21 15:56:40  192.0.2.11  -                         edited conf.d/a.conf
-aaaaaaaaaaaa  2026-09-21 16:13:20  192.0.2.11  files no longer kept      added 3"""
+@given(timelines, timelines)
+def test_nodes_that_heard_each_other_have_the_same_timeline(
+    one: tuple[Event, ...], other: tuple[Event, ...]
+) -> None:
+    own = merged(one, now=NOW)
+    assert merged(own, other, now=NOW) == merged(merged(other, now=NOW), own, now=NOW)
+    assert len(own) == min(MOST, len(set(one)))
 
 
-def test_the_history_is_a_table() -> None:
-    marks = {MERGE: ["head", "head of 192.0.2.12"], FIRST: ["files no longer kept"], SECOND: []}
-    text = timeline(HISTORY, marks, BERLIN, color=False)
-    assert text.splitlines() == [line.rstrip() for line in TEXT.splitlines()]
+@given(timelines)
+def test_the_newest_is_first_and_each_is_there_once(one: tuple[Event, ...]) -> None:
+    own = merged(one, one, now=NOW)
+    assert [event.time for event in own] == sorted((event.time for event in own), reverse=True)
+    assert len(set(own)) == len(own)
 
 
-def test_an_empty_history_says_so() -> None:
-    assert timeline({}, {}, BERLIN, color=False) == "No snapshot yet."
-
-
-def test_the_last_moment_of_the_calendar_is_shown_somehow() -> None:
-    assert " ? " in timeline({FIRST: header(time=253_402_300_799.0)}, {}, BERLIN, color=False)
+def test_what_comes_from_the_future_is_not_believed() -> None:
+    event = Event(time=NOW + FUTURE, node="192.0.2.11", kind=EventKind.ROLE, subject="MASTER")
+    assert merged([event], now=NOW) == (event,)
+    assert merged([replace(event, time=NOW + FUTURE + 1)], now=NOW) == ()

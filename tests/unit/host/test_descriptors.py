@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from sidecar.core.election import Verdict
 from sidecar.core.report import Role
+from sidecar.core.vip.election import Verdict
 from sidecar.host import files
 from sidecar.host.broadcast import Broadcast
 from sidecar.host.descriptors import ENOUGH, Reserve, raise_limit

@@ -47,6 +47,8 @@ def test_waiting_blocks_nothing() -> None:
     ("where", "long"),
     [
         ("_execute_child (/usr/lib/python3.13/subprocess.py:1902) < run (/x:1)", 0),
+        ("_ask (/opt/kiss-ha/sidecar/host/netlink.py:109) < change (/x:1)", 0),
+        ("get_exec_path (<frozen os>:674) < _execute_child (/subprocess.py:1) < run (/x:1)", 0),
         (
             "wait (/x/threading.py:359) < start (/x/threading.py:981) < run (/x:1)",
             0,

@@ -81,6 +81,13 @@ def test_keepalived_runs_in_real_time_where_the_kernel_grants_it() -> None:
     assert "vrrp_rt_priority" not in rendered()
 
 
+def test_adverts_are_faster_where_no_ordinary_process_delays_them_unless_they_are_set() -> None:
+    auto, chosen = load_with().settings, load_with(HA_ADVERT_INTERVAL="50ms").settings
+    for settings, in_real_time, else_ in ((auto, 0.03, 0.1), (chosen, 0.05, 0.05)):
+        assert keepalived.advert_interval(settings, real_time=True) == in_real_time
+        assert keepalived.advert_interval(settings, real_time=False) == else_
+
+
 def rendered(prefer: str = "none", *, real_time: bool = False) -> str:
     loaded = load_with(HA_VIP="192.168.1.10,2001:db8::10", HA_PREFER=prefer)
     identity = Identity(

@@ -92,10 +92,11 @@ def test_a_private_key_does_not_show_in_a_repr() -> None:
 
 def test_the_peers_may_start_one_program() -> None:
     peers = (ip_address("192.0.2.12"), ip_address("2001:db8::13"))
-    assert ssh.authorized_keys("ssh-ed25519 AAAA", peers, Paths()) == (
-        'restrict,from="192.0.2.12,2001:db8::13",'
-        'command="/usr/lib/kiss-ha/peer /run/ha" ssh-ed25519 AAAA\n'
-    )
+    found = [ssh_keys.keys(SECRET), ssh_keys.keys(SECRET + "of before")]
+    restrict = 'restrict,from="192.0.2.12,2001:db8::13",command="/usr/lib/kiss-ha/peer /run/ha" '
+    assert ssh.authorized_keys(found, peers, Paths()).splitlines() == [
+        restrict + one.client.public for one in found
+    ]
 
 
 @pytest.mark.parametrize(

@@ -35,14 +35,19 @@ def test_three_settings_are_enough() -> None:
     assert load_with().settings == Settings(
         nodes=(ip_address("192.168.1.11"), ip_address("192.168.1.12")),
         vips=(ip_interface("192.168.1.10/32"),),
-        secret=REQUIRED["HA_SECRET"],
+        secrets=(REQUIRED["HA_SECRET"],),
         node=None,
         interface=None,
         vrid=10,
-        advert_interval=0.1,
+        advert_interval=None,
         prefer=Prefer.NONE,
         nginx=True,
         sites=(),
+        containers=False,
+        containers_filter=(),
+        containers_spread=False,
+        docker_host="unix:///var/run/docker.sock",
+        relay_port=8731,
         check_urls=(),
         check_interval=1.0,
         check_timeout=1.0,
@@ -61,6 +66,7 @@ def test_three_settings_are_enough() -> None:
         hook_backup="",
         hook_fault="",
         hook_sync="",
+        notify=(),
         log_level="info",
         log_format=LogFormat.TEXT,
         timezone="UTC",
@@ -75,7 +81,11 @@ CHANGES: dict[str, tuple[str, str, object]] = {
         tuple(map(ip_address, ("192.168.1.12", "192.168.1.11"))),
     ),
     "HA_VIP": ("192.168.1.9/24", "vips", (ip_interface("192.168.1.9/24"),)),
-    "HA_SECRET": ("x9" + REQUIRED["HA_SECRET"], "secret", "x9" + REQUIRED["HA_SECRET"]),
+    "HA_SECRET": (
+        f"x9{REQUIRED['HA_SECRET']},{REQUIRED['HA_SECRET']}",
+        "secrets",
+        ("x9" + REQUIRED["HA_SECRET"], REQUIRED["HA_SECRET"]),
+    ),
     "HA_NODE": ("192.168.1.12", "node", ip_address("192.168.1.12")),
     "HA_INTERFACE": ("eth0", "interface", "eth0"),
     "HA_VRID": ("51", "vrid", 51),
@@ -83,6 +93,15 @@ CHANGES: dict[str, tuple[str, str, object]] = {
     "HA_PREFER": ("first", "prefer", Prefer.FIRST),
     "HA_NGINX": ("off", "nginx", False),
     "HA_SITES": ("a=http://b", "sites", (Site(host="a", url="http://b"),)),
+    "HA_CONTAINERS": ("on", "containers", True),
+    "HA_CONTAINERS_FILTER": (
+        "label=a=b c, network=web",
+        "containers_filter",
+        ("label=a=b c", "network=web"),
+    ),
+    "HA_CONTAINERS_SPREAD": ("on", "containers_spread", True),
+    "DOCKER_HOST": ("tcp://127.0.0.1:2375", "docker_host", "tcp://127.0.0.1:2375"),
+    "HA_RELAY_PORT": ("8732", "relay_port", 8732),
     "HA_CHECK_URLS": ("http://a", "check_urls", ("http://a",)),
     "HA_CHECK_INTERVAL": ("2s", "check_interval", 2.0),
     "HA_CHECK_TIMEOUT": ("3s", "check_timeout", 3.0),
@@ -101,6 +120,11 @@ CHANGES: dict[str, tuple[str, str, object]] = {
     "HA_HOOK_BACKUP": ("b", "hook_backup", "b"),
     "HA_HOOK_FAULT": ("c", "hook_fault", "c"),
     "HA_HOOK_SYNC": ("d", "hook_sync", "d"),
+    "HA_NOTIFY": (
+        "json://192.0.2.1/?to=a,b, mailto://me:pass,word@example.com,",
+        "notify",
+        ("json://192.0.2.1/?to=a,b", "mailto://me:pass,word@example.com"),
+    ),
     "LOG_LEVEL": ("error", "log_level", "error"),
     "LOG_FORMAT": ("json", "log_format", LogFormat.JSON),
     "TZ": ("Europe/Berlin", "timezone", "Europe/Berlin"),
@@ -145,8 +169,8 @@ def test_all_problems_come_at_once_each_with_what_is_right() -> None:
     for part in (
         "HA_NODES='10.0.0.1': at least two nodes are required",
         "example: HA_NODES=192.168.1.11,192.168.1.12",
-        "HA_VIP: it is required but not set",
-        "HA_SECRET: it is required but not set",
+        "HA_VIP: required, but not set",
+        "HA_SECRET: required, but not set",
         "HA_VRID='300': expected 1 to 255\n  allowed: 1 to 255\n  example: HA_VRID=51",
         "HA_NGNX: unknown setting\n  did you mean HA_NGINX?",
         "TZ='Mars': unknown time zone",
@@ -162,6 +186,16 @@ def test_all_problems_come_at_once_each_with_what_is_right() -> None:
         ({"HA_VIP": "192.168.1.12"}, "'192.168.1.12' is also in HA_NODES"),
         ({"HA_SYNC_PORT": "9165"}, "HA_SYNC_PORT='9165': HA_HTTP_PORT has the same value"),
         ({"HA_HTTP_PORT": "8730"}, "HA_SYNC_PORT: HA_HTTP_PORT has the same value"),
+        (
+            {"HA_CONTAINERS": "on", "HA_NGINX": "off"},
+            "HA_CONTAINERS='on': it needs the bundled nginx, but HA_NGINX is off",
+        ),
+        (
+            {"HA_CONTAINERS": "on", "HA_RELAY_PORT": "9165"},
+            "HA_RELAY_PORT='9165': HA_SYNC_PORT, HA_HTTP_PORT or nginx has the same value",
+        ),
+        ({"HA_CONTAINERS_FILTER": "public"}, "'public': expected key=value"),
+        ({"DOCKER_HOST": "ssh://a"}, "expected unix:///path or tcp://host:port"),
         ({"HA_SITES": "a=http://b,c"}, "'c': expected host=url"),
         (
             {"HA_SYNC_EXCLUDE": "/etc/nginx/cache/"},
@@ -325,7 +359,7 @@ def test_a_wrong_mapping_is_told(
 @pytest.mark.parametrize("text", ["", "- a", "just text"])
 def test_a_mapping_of_nothing_lacks_the_required_settings(tmp_path: Path, text: str) -> None:
     file = written(tmp_path / "sidecar.yaml", text)
-    assert "HA_NODES: it is required but not set" in problems({}, file)
+    assert "HA_NODES: required, but not set" in problems({}, file)
 
 
 def test_a_mapping_that_cannot_be_read_is_named(tmp_path: Path) -> None:
@@ -372,9 +406,10 @@ def test_the_description_has_every_setting_with_its_source(tmp_path: Path) -> No
         "HA_NODES: 192.168.1.11,192.168.1.12 (environment)",
         "HA_VIP: 192.168.1.10/32 (environment)",
         "HA_SECRET: (hidden) (environment)",
+        "HA_NOTIFY: unset (default)",
         "HA_NODE: detected (default)",
         "HA_VRID: 10 (default)",
-        "HA_ADVERT_INTERVAL: 100ms (default)",
+        "HA_ADVERT_INTERVAL: auto (default)",
         "HA_NGINX: on (default)",
         "HA_SITES: a=http://b (environment)",
         "HA_CHECK_URLS: unset (default)",

@@ -23,6 +23,8 @@ ACCEPTED: list[tuple[Callable[[str], object], str, object]] = [
     (parse.duration("100ms", "1h"), "1m", 60.0),
     *((parse.boolean, word, True) for word in ("on", "yes", "TRUE", "1", " On ")),
     *((parse.boolean, word, False) for word in ("off", "No", "false", "0")),
+    (parse.auto(seconds), " Auto", None),
+    (parse.auto(seconds), "30ms", 0.03),
     (parse.integer(1, 255), "010", 10),
     (parse.integer(1, 255), "255", 255),
     (parse.choice(Prefer), "First", Prefer.FIRST),
@@ -31,7 +33,7 @@ ACCEPTED: list[tuple[Callable[[str], object], str, object]] = [
     (parse.colored, "", True),
     (parse.colored, "0", False),
     (parse.timezone, "Europe/Berlin", "Europe/Berlin"),
-    (parse.secret, "0123456789abcdef" * 2, "0123456789abcdef" * 2),
+    (parse.secrets, "0123456789abcdef" * 2, ("0123456789abcdef" * 2,)),
     (parse.optional(network.address), "", None),
     (network.address, "10.0.0.1", ip_address("10.0.0.1")),
     (network.address, "FD00::0001", ip_address("fd00::1")),
@@ -83,12 +85,14 @@ REFUSED: list[tuple[Callable[[str], object], str, str]] = [
         (parse.timezone, text, "time zone")
         for text in ("Mars/Phobos", "/etc/passwd", "../UTC", "Europe", "", "a b", "CET-1CEST,M3")
     ),
-    (parse.secret, "short", "at least 32 characters, not 5"),
-    (parse.secret, "0123456789abcdef " * 3, "white space"),
-    (parse.secret, "0123456789abcdef\u200b" * 3, "unprintable"),
-    (parse.secret, "changeme" * 8, "example"),
-    (parse.secret, "Change-Me-0123456789abcdefghijklmnop", "example"),
-    (parse.secret, "a" * 64, "repeats"),
+    (parse.secrets, "short", "at least 32 characters, not 5"),
+    (parse.secrets, "0123456789abcdef " * 3, "white space"),
+    (parse.secrets, "0123456789abcdef\u200b" * 3, "unprintable"),
+    (parse.secrets, "changeme" * 8, "example"),
+    (parse.secrets, "Change-Me-0123456789abcdefghijklmnop", "example"),
+    (parse.secrets, "a" * 64, "repeats"),
+    (parse.secrets, ",".join(f"{n}123456789abcdef" * 2 for n in "xyz"), "one secret, or"),
+    (parse.secrets, "0123456789abcdef" * 2 + ",", "at least 32 characters, not 0"),
     *(
         (network.address, text, "not the address of a host")
         for text in (

@@ -4,7 +4,7 @@ import itertools
 from collections.abc import Callable
 from pathlib import Path
 
-from sidecar.core.snapshot import Tree
+from sidecar.core.history.snapshot import Tree
 from sidecar.host.rename import Renamer
 from sidecar.sync.apply import Applied, Apply
 from sidecar.sync.objects import Objects

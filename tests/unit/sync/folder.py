@@ -6,7 +6,7 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-from sidecar.core.snapshot import Tree
+from sidecar.core.history.snapshot import Tree
 from sidecar.sync.scan import Scan, scan
 
 Spec = Mapping[str, str | tuple[str, int] | None]

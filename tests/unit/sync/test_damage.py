@@ -25,7 +25,7 @@ from sidecar.sync.schedule import Schedule
 from sidecar.sync.service import Sync
 from sidecar.sync.store import History
 from tests.unit.settings.example import load_with
-from tests.unit.sync.test_engine import Served
+from tests.unit.sync.node import Served
 
 CONFIG: Final = Path(__file__).parents[3] / "config"
 

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from sidecar.core.backoff import Backoff
-from sidecar.sync.decisions import Decisions, Rejection, State, read
+from sidecar.sync.decisions import Decisions, Held, Rejection, State, read
 
 PACE = Backoff(first=5.0, most=300.0, jitter=0.0, free=0)
 SOME, OTHER = "0" * 64, "1" * 64
@@ -44,6 +44,24 @@ def test_a_clock_that_was_ahead_does_not_make_anything_wait_for_long(decisions: 
     assert decisions.retries(5e8) == {SOME: 5e8}
 
 
+def test_with_another_head_what_was_cleared_stays_so(decisions: Decisions, tmp_path: Path) -> None:
+    decisions.clear({SOME: ("/etc/nginx/\udcff",)})
+    decisions.forget()
+    assert read(tmp_path) == decisions.state == State(cleared={SOME: ("/etc/nginx/\udcff",)})
+
+
+@pytest.mark.parametrize("head", [SOME, None])
+def test_what_is_held_by_hand_stays_so_until_it_is_released(
+    decisions: Decisions, tmp_path: Path, head: str | None
+) -> None:
+    assert decisions.hold(head) == decisions.hold(OTHER) == Held(snapshot=head)
+    decisions.forget()
+    assert read(tmp_path) == decisions.state == State(held=Held(snapshot=head))
+    assert decisions.go_on() == Held(snapshot=head)
+    assert decisions.go_on() is None
+    assert read(tmp_path) == State()
+
+
 def test_with_another_head_all_is_forgotten(decisions: Decisions, tmp_path: Path) -> None:
     decisions.reject(SOME, "no", 100.0)
     decisions.release(OTHER)
@@ -60,4 +78,11 @@ def test_what_cannot_be_read_is_nothing(tmp_path: Path, text: str) -> None:
 def test_they_are_written_for_people(decisions: Decisions, tmp_path: Path) -> None:
     decisions.release(SOME)
     body = json.loads((tmp_path / "state.json").read_text())
-    assert body == {"format": 1, "rejected": {}, "released": SOME, "aside": []}
+    assert body == {
+        "format": 1,
+        "rejected": {},
+        "released": SOME,
+        "aside": [],
+        "cleared": {},
+        "held": None,
+    }

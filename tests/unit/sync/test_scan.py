@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from sidecar.core.snapshot import Entry, Kind
+from sidecar.core.history.snapshot import Entry, Kind
 from sidecar.sync.scan import Known, Scan, scan
 from tests.unit.sync.folder import later, look, make, same_inode_rewrite, scanned
 

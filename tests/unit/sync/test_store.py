@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from sidecar.core.graph import Relation
-from sidecar.core.manifest import encode, identify, without_tree
-from sidecar.core.snapshot import Entry, Kind, Snapshot
+from sidecar.core.history.graph import Relation
+from sidecar.core.history.manifest import encode, identify, without_tree
+from sidecar.core.history.snapshot import Entry, Kind, Snapshot
 from sidecar.errors import SidecarError
 from sidecar.sync import objects, store
 from sidecar.sync.marks import LostHeadError

@@ -14,6 +14,7 @@ from sidecar.core.report import (
     Report,
     Role,
     ServiceState,
+    Validity,
     VrrpCounters,
 )
 from sidecar.web.exporter_metrics import VRRP_COUNTERS
@@ -84,7 +85,10 @@ def test_keepalived_is_down_as_soon_as_its_process_is() -> None:
 
 def test_a_path_that_is_no_utf8_does_not_fail_the_scrape() -> None:
     nginx = NginxReport(
-        enabled=True, certificates={b"/etc/\xff.pem".decode(errors="surrogateescape"): 1}
+        enabled=True,
+        certificates={
+            b"/etc/\xff.pem".decode(errors="surrogateescape"): Validity(not_before=0, not_after=1)
+        },
     )
     text = scrape(replace(EMPTY, nginx=nginx))
     assert value(text, "ha_certificate_not_after_timestamp_seconds", path="/etc/?.pem") == 1

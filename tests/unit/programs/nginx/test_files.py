@@ -3,6 +3,7 @@ from pathlib import Path
 import pytest
 
 from sidecar.core.settings import Site
+from sidecar.host.paths import Paths
 from sidecar.programs.nginx import install_stock, remove_sockets
 from sidecar.programs.nginx.files import certificate_directories, has_ipv6, hosts, resolvers
 
@@ -54,9 +55,9 @@ def test_only_sockets_of_ours_are_removed(tmp_path: Path) -> None:
     directory.mkdir()
     for name in ("status.sock", "sites.conf"):
         (directory / name).touch()
-    remove_sockets(tmp_path)
+    remove_sockets(Paths(run=tmp_path))
     assert [path.name for path in directory.iterdir()] == ["sites.conf"]
-    remove_sockets(tmp_path / "absent")
+    remove_sockets(Paths(run=tmp_path / "absent"))
 
 
 def test_a_site_has_a_certificate_when_both_files_are_there(tmp_path: Path) -> None:

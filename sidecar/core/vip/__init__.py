@@ -1,0 +1,1 @@
+"""Decisions about which node holds the VIP."""

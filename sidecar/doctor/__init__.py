@@ -1,0 +1,1 @@
+"""Collects what `ha doctor` judges. It only looks, and changes nothing."""

@@ -1,0 +1,63 @@
+"""What keeps a pass from its end: said once in the log, and shown until a pass comes to its end."""
+
+import logging
+import time
+from collections.abc import Sequence
+from typing import Final
+
+from sidecar.core.history.change import printable
+from sidecar.core.sync_report import Hold
+from sidecar.errors import RefusedError, SidecarError
+
+BUSY_SHOWN: Final = 10.0
+"""Seconds without a look at rest after which somebody has to know."""
+
+log = logging.getLogger("sync")
+
+
+class Stuck:
+    """Knows it for the folders below `roots`."""
+
+    def __init__(self, roots: Sequence[str]) -> None:
+        self._roots = tuple(roots)
+        self._busy_since: float | None = None
+        self.holds: tuple[Hold, ...] = ()
+        """Empty after a pass that came to its end."""
+
+    def fail(self, error: SidecarError) -> None:
+        """Note that a pass failed."""
+        self._note(Hold(reason="failed", message=error.message, hint=error.hint))
+
+    def busy(self, path: str) -> None:
+        """Note that the folders never rest, e.g. since a log is written at `path`."""
+        now = time.monotonic()
+        self._busy_since = self._busy_since or now
+        if now - self._busy_since < BUSY_SHOWN:
+            return
+        root = next((one for one in self._roots if path.startswith(f"{one}/")), path)
+        relative = printable(path.removeprefix(root))
+        leave_out = f", or exclude it: HA_SYNC_EXCLUDE={relative}" if relative else ""
+        message = f"{printable(path)} keeps changing: no snapshot can be taken"
+        hint = f"move it out of the folders{leave_out}"
+        self._note(Hold(reason="busy", message=message, hint=hint))
+
+    def rest(self, *, pending: bool) -> None:
+        """Take it back: a pass came to its end.
+
+        A look that is whole is no rest yet where a draft is still `pending`: what changes all the
+        time may just have had a pause.
+        """
+        if pending and self._busy_since is not None:
+            self.holds = tuple(hold for hold in self.holds if hold.reason == "busy")
+        else:
+            self.holds, self._busy_since = (), None
+
+    def _note(self, hold: Hold) -> None:
+        if (hold,) != self.holds:
+            log.error("%s; %s", hold.message, hold.hint)
+        self.holds = (hold,)
+
+
+def busy(what: str) -> RefusedError:
+    """Return what to say where the folders do not rest."""
+    return RefusedError(f"{what}: the folders are being changed", "try again")

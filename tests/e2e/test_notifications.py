@@ -1,0 +1,47 @@
+"""People are told of a failover: once, by the node that took over, and sooner or later."""
+
+from tests.cluster.node import Plan
+from tests.cluster.receiver import Receiver
+from tests.cluster.wait import until
+from tests.cluster.world import World
+from tests.e2e.fixtures import Have
+
+PORT = 8001
+
+
+def titles(receiver: Receiver, word: str) -> list[str]:
+    """Return the titles of what was taken, those with a word."""
+    return [body["title"] for body in receiver.accepted if word in body["title"]]
+
+
+def test_a_failover_is_told_once_also_to_who_did_not_listen_at_first(
+    have: Have, world: World
+) -> None:
+    url = f"json://{world.address(100)}:{PORT}/hook"
+    cluster = have(Plan(environment={"HA_NOTIFY": url}))
+    master, backup = cluster.master, cluster.backup
+    with Receiver(world.client.container, PORT) as receiver:
+        receiver.refuse()
+        refused = backup.ha("notify", "test", check=False)
+        assert refused.returncode == 1
+        assert "503" in refused.stderr
+        receiver.refuse(refuse=False)
+        assert backup.ha("notify", "test").stdout == "sent: json://…\n"
+        assert titles(receiver, "Test") == [f"Test from {backup.address}"]
+        before = len(receiver.refused)
+        receiver.refuse()
+        master.kill()
+        until("a message is refused", lambda: receiver.refused[before:], within=20)
+        assert not titles(receiver, "MASTER")
+        receiver.refuse(refuse=False)
+        until("it is sent again", lambda: titles(receiver, "MASTER"), within=20)
+        until("a problem is told", lambda: titles(receiver, "peer-unlinked"), within=20)
+        assert titles(receiver, "MASTER") == [f"{backup.address} is MASTER"]
+        (body,) = [one for one in receiver.accepted if "MASTER" in one["title"]]
+        assert body["type"] == "warning"
+        said = f"{backup.address} took over {cluster.vip} from {master.address}. "
+        said += "There was no MASTER for at most "
+        assert body["message"].startswith(said)
+        gap, why = body["message"].removeprefix(said).split(" s. Cause: ")
+        assert float(gap) < 1
+        assert why.startswith("no more VRRP adverts from it")
