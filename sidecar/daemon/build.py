@@ -14,7 +14,7 @@ from sidecar.daemon.interface import Interface
 from sidecar.daemon.keyring import Keyring
 from sidecar.daemon.notifier import Notifier
 from sidecar.daemon.parts import Parts
-from sidecar.host.adverts import Adverts
+from sidecar.host.adverts import Adverts, next_advert
 from sidecar.host.broadcast import Broadcast
 from sidecar.host.disks import Disks
 from sidecar.host.loop import Turns
@@ -100,7 +100,14 @@ def build(
         chronicle.on_role(role)
 
     vrrp = Vrrp(files, changes, render=interface.render, on_role=on_role)
-    vips = Vips(settings.vips, network, changes, role=lambda: vrrp.role, hangs=lambda: vrrp.hangs)
+    vips = Vips(
+        settings.vips,
+        network,
+        changes,
+        role=lambda: vrrp.role,
+        hangs=lambda: vrrp.hangs,
+        rival=lambda: next_advert(identity.peers, settings.vrid),
+    )
     mesh = Mesh(identity, changes, port=settings.link_port, paths=paths)
     nginx: Nginx | None = None
     serving: Serving | None = None

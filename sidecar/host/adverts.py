@@ -6,6 +6,7 @@ node sends to every other one. Their VRID is 0, which no router has, and keepali
 """
 
 import asyncio
+import logging
 import socket
 import struct
 import time
@@ -15,6 +16,8 @@ from typing import Final
 
 from sidecar.core.settings import Address
 from sidecar.core.timeline import Advert
+
+log = logging.getLogger("vrrp")
 
 VRRP: Final = 112
 """The IP protocol."""
@@ -116,6 +119,36 @@ class Adverts:
             seconds, nanoseconds = _TIME.unpack(stamp)
             arrived = seconds + nanoseconds / 1e9
             self._last = Advert(source=sender, priority=advert[1], time=arrived)
+
+
+async def hears_advert(sources: Collection[Address], vrid: int, within: float) -> bool:
+    """Tell whether an advert of `vrid` from one of `sources` arrives in time."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(within):
+            try:
+                await next_advert(sources, vrid)
+            except OSError as error:
+                log.warning("cannot listen for adverts: %s", error)
+                await asyncio.sleep(within)
+            else:
+                return True
+    return False
+
+
+async def next_advert(sources: Collection[Address], vrid: int) -> None:
+    """Wait for an advert of `vrid` from one of `sources`; raise OSError where nobody can listen.
+
+    keepalived tells nobody of adverts, and ignores them while it is in FAULT.
+    """
+    family = socket.AF_INET if next(iter(sources)).version == 4 else socket.AF_INET6
+    wanted = {str(source) for source in sources}
+    kind = socket.SOCK_RAW | socket.SOCK_NONBLOCK
+    with socket.socket(family, kind, VRRP) as listener:
+        while True:
+            packet, sender = await asyncio.get_running_loop().sock_recvfrom(listener, 256)
+            advert = parse(packet, family)
+            if sender[0] in wanted and advert is not None and advert[0] == vrid:
+                return
 
 
 def overheard(own: Address, within: float) -> frozenset[tuple[str, int]]:

@@ -18,7 +18,6 @@ from typing import Final, Self
 from sidecar.core.settings import Address
 from sidecar.errors import ProgramError
 from sidecar.host import netlink
-from sidecar.host.adverts import VRRP, header_length
 from sidecar.host.broadcast import Broadcast
 from sidecar.host.netlink import Message
 
@@ -318,32 +317,3 @@ def _neighbour(gateway: Gateway, *, state: int, flags: int) -> bytes:
 
 def _hint(code: int | None) -> str:
     return "add NET_ADMIN to cap_add of the container" if code == errno.EPERM else ""
-
-
-async def hears_adverts(sources: Collection[Address], vrid: int, within: float) -> bool:
-    """Tell whether a VRRP advert (RFC 5798) of `vrid` from one of `sources` arrives in time.
-
-    keepalived ignores adverts while it is in FAULT; a raw socket sees them all the same.
-    """
-    loop = asyncio.get_running_loop()
-    deadline = loop.time() + within
-    with suppress(TimeoutError):
-        async with asyncio.timeout_at(deadline):
-            try:
-                return await _advert(sources, vrid)
-            except OSError as error:
-                log.warning("cannot listen for adverts: %s", error)
-                await asyncio.sleep(within)
-    return False
-
-
-async def _advert(sources: Collection[Address], vrid: int) -> bool:
-    family = socket.AF_INET if next(iter(sources)).version == 4 else socket.AF_INET6
-    wanted = {str(source) for source in sources}
-    kind = socket.SOCK_RAW | socket.SOCK_NONBLOCK
-    with socket.socket(family, kind, VRRP) as listener:
-        while True:
-            packet, sender = await asyncio.get_running_loop().sock_recvfrom(listener, 256)
-            start = header_length(packet, family)
-            if sender[0] in wanted and packet[start + 1 : start + 2] == bytes([vrid]):
-                return True

@@ -12,6 +12,7 @@ A trial holds nobody up: whatever changes the folders meanwhile ends it, and tha
 import logging
 import time
 from dataclasses import dataclass, field, replace
+from typing import Final
 
 from sidecar.core.backoff import Backoff, Retry
 from sidecar.core.history.change import different, printable, summarise
@@ -28,6 +29,9 @@ from sidecar.sync.workspace import BusyError, Look, RefusedByServiceError, Works
 
 log = logging.getLogger("sync")
 
+LATE: Final = 10.0
+"""Seconds that a draft has to wait of which somebody should know."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Draft:
@@ -40,6 +44,8 @@ class Draft:
     """Why it does not serve."""
     pending: bool = False
     """It waits for a while without much change."""
+    late: bool = False
+    """That while is long, since it changed again and again."""
     retry: Retry = field(default_factory=Retry)
     """When the same tree is tried again, in monotonic seconds."""
     until: float | None = None
@@ -81,6 +87,11 @@ class Drafts:
     def pending(self) -> bool:
         """It has not been tried: what changed lately waits for a while without much change."""
         return self._draft.pending
+
+    @property
+    def late(self) -> str | None:
+        """A path that has changed again and again, so that it has to wait for long now."""
+        return self._draft.paths[0] if self._draft.late else None
 
     @property
     def error(self) -> str:
@@ -267,7 +278,8 @@ class Drafts:
             if not self.on_trial and not self._draft.error:
                 if (wait := self._ports.cooldown(look.live)) > 0.0:
                     later = replace(self._draft.retry, due=time.monotonic() + wait)
-                    self._draft = replace(self._draft, pending=True, retry=later)
+                    late = wait >= LATE
+                    self._draft = replace(self._draft, pending=True, late=late, retry=later)
                     return look
                 self._begin_trial(look)
             return self._end_trial(look)
@@ -282,7 +294,7 @@ class Drafts:
         if changed := different(look.live, self._workspace.look().live):
             raise BusyError(min(changed))
         until = time.monotonic() + self._soak
-        self._draft = replace(self._draft, pending=False, until=until)
+        self._draft = replace(self._draft, pending=False, late=False, until=until)
 
     def _end_trial(self, look: Look) -> Look:
         """Keep what was on trial long enough and make it the head."""

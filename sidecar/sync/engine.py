@@ -185,6 +185,8 @@ class Engine:
         except SidecarError as error:
             self._stuck.fail(error)
             return RETRY.first
+        if path := self._drafts.late:
+            self._stuck.name(path)
         self._stuck.rest(pending=self._drafts.pending)
         self._set_head()
         return self._until_retry(time.monotonic() - begun)
@@ -364,6 +366,7 @@ class Engine:
         """
         now = time.time()
         waits = [*self._ports.peers.waits(time.monotonic()), *self._drafts.waits()]
+        waits += self._stuck.waits()
         waits += [due - now for due in self._follower.dues(now)]
         return max(0.1, min(waits)) if (waits := [wait for wait in waits if wait > -took]) else None
 

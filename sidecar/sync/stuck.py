@@ -10,7 +10,7 @@ from sidecar.core.sync_report import Hold
 from sidecar.errors import RefusedError, SidecarError
 
 BUSY_SHOWN: Final = 10.0
-"""Seconds without a look at rest after which somebody has to know."""
+"""Seconds without rest after which somebody has to know, and of rest after which it is over."""
 
 log = logging.getLogger("sync")
 
@@ -21,6 +21,8 @@ class Stuck:
     def __init__(self, roots: Sequence[str]) -> None:
         self._roots = tuple(roots)
         self._busy_since: float | None = None
+        self._named = float("-inf")
+        """Monotonic time at which a path was last said to keep changing."""
         self.holds: tuple[Hold, ...] = ()
         """Empty after a pass that came to its end."""
 
@@ -32,25 +34,37 @@ class Stuck:
         """Note that the folders never rest, e.g. since a log is written at `path`."""
         now = time.monotonic()
         self._busy_since = self._busy_since or now
-        if now - self._busy_since < BUSY_SHOWN:
-            return
+        if now - self._busy_since >= BUSY_SHOWN:
+            self.name(path)
+
+    def name(self, path: str) -> None:
+        """Say that what lies at `path` keeps changing."""
+        self._named = time.monotonic()
         root = next((one for one in self._roots if path.startswith(f"{one}/")), path)
         relative = printable(path.removeprefix(root))
         leave_out = f", or exclude it: HA_SYNC_EXCLUDE={relative}" if relative else ""
-        message = f"{printable(path)} keeps changing: no snapshot can be taken"
+        message = f"{printable(path)} keeps changing: it is synced late or not at all"
         hint = f"move it out of the folders{leave_out}"
         self._note(Hold(reason="busy", message=message, hint=hint))
 
     def rest(self, *, pending: bool) -> None:
         """Take it back: a pass came to its end.
 
-        A look that is whole is no rest yet where a draft is still `pending`: what changes all the
-        time may just have had a pause.
+        A look that is whole is no rest yet where a draft is still `pending`, or something was named
+        just now: what changes all the time may have had a pause.
         """
-        if pending and self._busy_since is not None:
-            self.holds = tuple(hold for hold in self.holds if hold.reason == "busy")
-        else:
-            self.holds, self._busy_since = (), None
+        restless = pending and self._busy_since is not None
+        if not restless:
+            self._busy_since = None
+        kept = restless or self._quiet_in() > 0.0
+        self.holds = tuple(hold for hold in self.holds if kept and hold.reason == "busy")
+
+    def waits(self) -> list[float]:
+        """Return the seconds until nothing has kept changing for long enough, where it is shown."""
+        return [self._quiet_in()] if any(hold.reason == "busy" for hold in self.holds) else []
+
+    def _quiet_in(self) -> float:
+        return self._named + BUSY_SHOWN - time.monotonic()
 
     def _note(self, hold: Hold) -> None:
         if (hold,) != self.holds:

@@ -26,9 +26,9 @@ from sidecar.core.vip.arbiter import Arbiter
 from sidecar.core.vip.election import Facts, Patience, Succession, Verdict, base_priority, elect
 from sidecar.errors import SidecarError
 from sidecar.host import files
+from sidecar.host.adverts import hears_advert
 from sidecar.host.broadcast import Broadcast
 from sidecar.host.capabilities import remapped
-from sidecar.host.network import hears_adverts
 from sidecar.host.paths import Paths
 from sidecar.vital.health import Health
 from sidecar.vital.nginx import Nginx
@@ -250,7 +250,7 @@ class Node:
             await self._stepped_aside.wait()
             while self._arbiter.aside:
                 try:
-                    self._adverts_heard = await hears_adverts(
+                    self._adverts_heard = await hears_advert(
                         self._identity.peers, self._settings.vrid, within=1.0
                     )
                 except OSError:  # no descriptor is left: not heard, and listened for again

@@ -2,14 +2,14 @@
 
 keepalived adds and removes the addresses; this gives each a kernel lifetime as soon as it appears,
 so that it goes even when everything here dies. The script `lease` renews it (config/bin/lease says
-when). Until it goes a dead node's host answers for it too, so a new MASTER says again and again
-where it is now.
+when). Until it goes a dead node's host answers for it too, and a node that thaws says that it is
+there, so a MASTER that is new or has a rival says again and again where it is now.
 """
 
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Final
 
@@ -35,10 +35,13 @@ MISSING_AFTER: Final = 1.5
 """Seconds without the address as MASTER; keepalived puts a deleted one back within 35 ms."""
 
 ANNOUNCE_EVERY: Final = 0.2
-"""Seconds between two words of a new MASTER about where its addresses are."""
+"""Seconds between two words of a MASTER about where its addresses are."""
 
 ANNOUNCEMENTS: Final = 20
 """As many as last longer than the lease of a node that died."""
+
+RIVAL_PAUSE: Final = 1.0
+"""Seconds from one advert of a rival to the next one that is listened for."""
 
 RENEWAL_NOTED_FOR: Final = 5.0
 """Seconds during which a lease counts as broken after the script failed to renew it."""
@@ -47,7 +50,8 @@ RENEWAL_NOTED_FOR: Final = 5.0
 class Vips:
     """Watches the virtual addresses of this node and keeps them as its role says.
 
-    Given: the addresses, `role` for the present role, `hangs` for whether keepalived does.
+    Given: the addresses, `role` for the present role, `hangs` for whether keepalived does, `rival`
+    to wait for the next advert of another node (OSError where nobody can listen).
     """
 
     def __init__(
@@ -58,11 +62,13 @@ class Vips:
         *,
         role: Callable[[], Role],
         hangs: Callable[[], bool],
+        rival: Callable[[], Awaitable[object]],
     ) -> None:
         self._vips = tuple(vip.ip for vip in vips)
         self._network, self._changes = network, changes
         self._role = role
         self._hangs = hangs
+        self._rival = rival
         self._wake = asyncio.Event()
         self._held: tuple[Held, ...] = ()
         self._missing_since: dict[Address, float] = {}
@@ -70,8 +76,8 @@ class Vips:
         self._unrenewed: dict[Address, float] = {}
         """When the script last failed to renew a lease, by address."""
         self._reported: tuple[str, ...] = ()
-        self._taken_over = asyncio.Event()
-        self._master = False
+        self._to_announce = asyncio.Event()
+        self._master = asyncio.Event()
         self._complaints: set[str] = set()
         """What has failed in this role, each said once."""
 
@@ -109,6 +115,7 @@ class Vips:
             for broadcast in (self._network.changes, self._changes):
                 group.create_task(self._follow(broadcast), name="addresses")
             group.create_task(self._announce(), name="announcements")
+            group.create_task(self._hear_rivals(), name="rivals")
             while True:
                 self.enforce()
                 self._wake.clear()
@@ -127,11 +134,13 @@ class Vips:
         else:
             self._missing_since = {}
             self._drop(now)
-        if master is not self._master:
-            self._master = master
+        if master is not self._master.is_set():
             self._complaints.clear()
             if master:
-                self._taken_over.set()
+                self._master.set()
+                self._to_announce.set()
+            else:
+                self._master.clear()
         if self.held != self._reported:
             self._reported = self.held
             self._changes.announce()
@@ -160,11 +169,24 @@ class Vips:
             version = await broadcast.wait_after(version)
             self._wake.set()
 
-    async def _announce(self) -> None:
-        """After a takeover, tell those whom a dead node's host has answered meanwhile."""
+    async def _hear_rivals(self) -> None:
+        """Notice a node that took itself for MASTER too, be it for the moment after a thaw.
+
+        Its own announcement may have been the last that the others on the wire have heard.
+        """
         while True:
-            await self._taken_over.wait()
-            self._taken_over.clear()
+            await self._master.wait()
+            with suppress(OSError):  # no descriptor is left, or NET_RAW is missing: said elsewhere
+                await self._rival()
+                if self._role() is Role.MASTER:
+                    self._to_announce.set()
+            await asyncio.sleep(RIVAL_PAUSE)
+
+    async def _announce(self) -> None:
+        """Tell those whom another node's host has answered, or told that it has the address."""
+        while True:
+            await self._to_announce.wait()
+            self._to_announce.clear()
             for _ in range(ANNOUNCEMENTS):
                 await asyncio.sleep(ANNOUNCE_EVERY)
                 self._look()

@@ -144,7 +144,7 @@ def _adverts(
     host: Host, sender: str, late: float, found: list[tuple[float, float, float]]
 ) -> Iterator[None]:
     """Record the adverts that come late, on the host that hears them."""
-    command = ["python3", "-u", "/cluster/adverts.py", sender, str(late)]
+    command = ["python3", "-u", "/tests/cluster/adverts.py", sender, str(late)]
     process = subprocess.Popen(
         ["docker", "exec", "--interactive", host.container, *command],
         stdin=subprocess.PIPE,

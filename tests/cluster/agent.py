@@ -1,15 +1,19 @@
 """Runs commands in a container for `shell.py`, many over one `docker exec`.
 
-Reads a JSON object per line: `number`, `command`, `user` and `group`, `directory`. Prints one for
-each that has ended, in any order: `number`, `code`, `out`, `err`. Ends with its standard input.
+Reads a JSON object per line: `number`, and either `command`, `user` and `group`, `directory`, or
+`look` and `arguments`. Prints one for each that has ended, in any order: `number`, `code`, and
+`out` and `err`, or `seen`. Ends with its standard input.
 """
 
+import http.client
 import json
 import os
 import subprocess
 import sys
 import threading
 from typing import Any, BinaryIO
+
+from tests.cluster.look import LOOKS
 
 
 def main() -> None:
@@ -20,7 +24,23 @@ def main() -> None:
 
 
 def answer(request: dict[str, Any]) -> None:
-    """Run a command and print what became of it; what it leaves behind is not waited for."""
+    """Do as requested and print what became of it."""
+    found = look(request) if "look" in request else run(request)
+    text = json.dumps({"number": request["number"], **found})
+    with WRITING:
+        print(text, flush=True)
+
+
+def look(request: dict[str, Any]) -> dict[str, Any]:
+    """Look at something, without a program."""
+    try:
+        return {"code": 0, "seen": LOOKS[request["look"]](*request["arguments"])}
+    except (OSError, http.client.HTTPException) as error:
+        return {"code": 1, "err": f"{type(error).__name__}: {error}"}
+
+
+def run(request: dict[str, Any]) -> dict[str, Any]:
+    """Run a command; what it leaves behind is not waited for."""
     with memory() as out, memory() as err:
         try:
             code = subprocess.call(
@@ -36,10 +56,7 @@ def answer(request: dict[str, Any]) -> None:
         except OSError as error:
             code = 127
             err.write(str(error).encode())
-        texts = {"out": text_of(out), "err": text_of(err)}
-    text = json.dumps({"number": request["number"], "code": code, **texts})
-    with WRITING:
-        print(text, flush=True)
+        return {"code": code, "out": text_of(out), "err": text_of(err)}
 
 
 def memory() -> BinaryIO:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final, Self
 
-from tests.cluster.host import Host
+from tests.cluster.host import Host, run
 from tests.cluster.wait import until
 
 # Waits for the new node's word, then has the dead one's: ADDRESS DEAD-MAC LIVING-MAC.
@@ -148,7 +148,7 @@ class Flood:
     def __init__(self, container: str, kind: str, count: int, address: str, port: int) -> None:
         self._command = [
             *("docker", "exec", "--interactive", container),
-            *("python3", "/cluster/flood.py", kind, str(count), address, str(port)),
+            *("python3", "/tests/cluster/flood.py", kind, str(count), address, str(port)),
         ]
         self.opened = 0
         """Connections that came about until now."""
@@ -188,7 +188,7 @@ class Client:
     ) -> Load:
         """Return a client of `address` that works as long as its `with` block."""
         container = ("docker", "exec", "--interactive", self.container)
-        script = ("python3", "/cluster/load.py", address, str(port), host, str(rate))
+        script = ("python3", "/tests/cluster/load.py", address, str(port), host, str(rate))
         return Load([*container, *script])
 
     @contextmanager
@@ -206,6 +206,16 @@ class Client:
         finally:
             process.kill()
             process.wait()
+
+    def mislead(self, address: str, mac: str) -> None:
+        """Let the client believe that an address is at `mac`, as a gratuitous ARP would."""
+        entry = (address, "lladdr", mac, "nud", "reachable", "dev", "eth0")
+        run(self.container, "ip", "neighbour", "replace", *entry)
+
+    def believes(self, address: str) -> str:
+        """Return the MAC at which the client believes an address to be."""
+        seen = json.loads(run(self.container, "ip", "-json", "neighbour", "show", address).stdout)
+        return str(seen[0]["lladdr"])
 
     def flood(self, kind: str, count: int, address: str, port: int = 9165) -> Flood:
         """Return a crowd of `count` connections, of a kind of flood.py."""

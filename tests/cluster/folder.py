@@ -7,8 +7,12 @@ from pathlib import Path
 from typing import Final
 
 from tests.cluster.host import run
+from tests.cluster.shell import SHELLS
 
-_TREE: Final = Path(__file__).with_name("tree.py").read_text()
+_TREE: Final = f"""{Path(__file__).with_name("look.py").read_text()}
+import json, sys
+print(json.dumps(tree(sys.argv[1])))
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +85,10 @@ class Folder:
         return {path: owner for path, (_, _, _, owner) in self._look().items()}
 
     def _look(self) -> Mapping[str, tuple[str, int, str, int]]:
-        found: dict[str, tuple[str, int, str, int]] = json.loads(self.python(_TREE, self.path))
+        shell = SHELLS.get(self.container)
+        found: dict[str, tuple[str, int, str, int]] = (
+            shell.look("tree", self.path) if shell else json.loads(self.python(_TREE, self.path))
+        )
         return found
 
     def _run(self, *command: str) -> str:

@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final
 
 from tests.cluster.shell import SHELLS
 from tests.cluster.wait import until
@@ -87,13 +87,8 @@ class Host:
 
     def lifetimes(self) -> dict[str, int]:
         """Return the addresses on the NIC, each with its remaining lifetime in seconds."""
-        links: list[dict[str, Any]] = json.loads(self.run("ip", "-json", "address", "show", "eth0"))
-        return {
-            info["local"]: info["valid_life_time"]
-            for link in links
-            for info in link.get("addr_info", [])
-            if info.get("scope") == "global"
-        }
+        seen: dict[str, int] = SHELLS[self.container].look("lifetimes", "eth0")
+        return seen
 
     def holds(self, address: str) -> bool:
         """Tell whether the NIC has an address."""
@@ -136,7 +131,8 @@ class Host:
 
     def heal(self) -> None:
         """Undo `unplug` and `drop`."""
-        self.plug()
+        if not SHELLS[self.container].look("carrier", "eth0"):
+            self.plug()
         self.run("nft", "delete", "table", "netdev", "chaos", check=False)
 
     @contextmanager
@@ -144,7 +140,10 @@ class Host:
         """Record when addresses come and go, to the millisecond."""
         watch = Watch()
         process = subprocess.Popen(
-            ["docker", "exec", "--interactive", self.container, "python3", "-u", "/cluster/nic.py"],
+            [
+                *("docker", "exec", "--interactive", "--workdir", "/", self.container),
+                *("python3", "-u", "-m", "tests.cluster.nic"),
+            ],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,

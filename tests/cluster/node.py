@@ -5,6 +5,7 @@ import shutil
 import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import starmap
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,6 +15,7 @@ from docker.models.containers import Container
 from tests.cluster import images
 from tests.cluster.folder import Folder, Tree
 from tests.cluster.host import Host, run
+from tests.cluster.shell import SHELLS
 from tests.cluster.wait import until
 
 REPOSITORY: Final = Path(__file__).parents[2]
@@ -23,28 +25,8 @@ CAPABILITIES: Final = (
     *("SYS_CHROOT", "DAC_OVERRIDE", "KILL", "CHOWN", "FOWNER"),
 )
 
-_CURL: Final = "curl --silent --show-error --max-time 2"
 
-# One line per process: its id, its parent's, its state, its command line.
-_PROCESSES: Final = """
-root=$1
-for directory in "$root"/proc/[0-9]*; do
-    read -r stat 2>/dev/null <"$directory/stat" || continue
-    set -- ${stat##*) }
-    printf '%s\\t%s\\t%s\\t' "${directory#"$root/proc/"}" "$2" "$1"
-    tr '\\0\\n' '  ' <"$directory/cmdline" 2>/dev/null
-    echo
-done
-"""
-
-# The HTTP server may show what was true a second ago; the control socket never does.
-_ASK_STATUS: Final = (
-    r"printf 'GET /api/v1/status HTTP/1.0\r\n\r\n' | "
-    """socat -t 2 -T 2 - "UNIX-CONNECT:$1/run/ha/control.sock" | tr -d '\\r'"""
-)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Process:
     """A process inside a node, with the ids it has there."""
 
@@ -233,18 +215,19 @@ class Node:
 
     def get(self, path: str, *, port: int = 9165) -> str:
         """Return what the node's HTTP server answers on its loopback address."""
-        url = f"http://127.0.0.1:{port}{path}"
-        return self.host.run(*_CURL.split(), url)
+        return self._request(f"127.0.0.1:{port}", path)
 
     def status(self) -> dict[str, Any]:
         """Return the node's report as it is now; what `ha status --json` prints."""
-        answer = run(self.host.machine, "sh", "-c", _ASK_STATUS, "sh", self._root()).stdout
-        report: dict[str, Any] = json.loads(answer.partition("\n\n")[2])
+        # The HTTP server may show what was true a second ago; the control socket never does.
+        socket = f"{self._root()}/run/ha/control.sock"
+        answer: str = SHELLS[self.host.machine].look("request", socket, "/api/v1/status")
+        report: dict[str, Any] = json.loads(answer)
         return report
 
     def reports(self, *, during: int) -> list[dict[str, Any]]:
         """Return the reports of the next seconds, one about every 10 ms."""
-        loop = f"{_CURL} http://127.0.0.1:9165/api/v1/status; echo ,"
+        loop = "curl --silent --show-error --max-time 2 http://127.0.0.1:9165/api/v1/status; echo ,"
         script = f"end=$(($(date +%s) + {during})); while [ $(date +%s) -lt $end ]; do {loop}; done"
         reports: list[dict[str, Any]]
         *reports, _ = json.loads(f"[{self.host.run('sh', '-c', script)} null]")
@@ -257,9 +240,7 @@ class Node:
 
     def fetch(self, host: str, *, port: int = 80) -> str:
         """Return what the node's own nginx answers for a site."""
-        url = f"http://127.0.0.1:{port}/"
-        options = ("--silent", "--show-error", "--max-time", "2", "--header", f"Host: {host}")
-        return self.host.run("curl", *options, url)
+        return self._request(f"127.0.0.1:{port}", "/", host)
 
     def role(self) -> str:
         """Return the role that the node reports."""
@@ -281,13 +262,7 @@ class Node:
 
     def processes(self, command: str = "") -> list[Process]:
         """Return the processes whose command line contains `command`, parents first."""
-        script = ("sh", "-c", _PROCESSES, "sh", self._root())
-        lines = run(self.host.machine, *script).stdout.splitlines()
-        fields = [line.split("\t", 3) for line in lines]
-        found = [
-            Process(pid=int(pid), parent=int(parent), state=state, command=text.strip())
-            for pid, parent, state, text in fields
-        ]
+        found = starmap(Process, SHELLS[self.host.machine].look("processes", self._root()))
         return sorted((p for p in found if command in p.command), key=lambda p: p.pid)
 
     def python(self) -> list[Process]:
@@ -311,7 +286,7 @@ class Node:
         The directory is one inside the container, which Docker starts again.
         """
         pid, after = str(self.container.attrs["State"]["Pid"]), str(times)
-        run(self.host.machine, "python3", "/cluster/kill.py", pid, directory, name, after)
+        run(self.host.machine, "python3", "/tests/cluster/kill.py", pid, directory, name, after)
 
     def stop(self) -> None:
         """`docker stop`, with the grace period of docker-compose.yml."""
@@ -346,6 +321,9 @@ class Node:
             stopped = [process for process in self.processes() if process.state == "T"]
             if stopped:
                 self.signal("CONT", *stopped)
+
+    def _request(self, place: str, path: str, host: str | None = None) -> str:
+        return str(SHELLS[self.host.container].look("request", place, path, host))
 
     def _root(self) -> str:
         """Return where the machine below sees the container's files, while it runs."""

@@ -13,7 +13,7 @@ class Receiver:
 
     def __init__(self, container: str, port: int = 8000) -> None:
         self._command = ["docker", "exec", "--interactive", container]
-        self._command += ["python3", "/cluster/receive.py", str(port)]
+        self._command += ["python3", "/tests/cluster/receive.py", str(port)]
         self._lines: list[dict[str, Any]] = []
         self._ready = False
 

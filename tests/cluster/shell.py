@@ -25,24 +25,16 @@ class Shell:
     ) -> subprocess.CompletedProcess[str]:
         """Run a command; raise queue.Empty if it takes longer than `timeout` seconds."""
         uid, _, gid = user.partition(":")
-        request = {"command": command, "user": int(uid), "group": int(gid or uid)}
-        answers: Queue[Answer | None] = Queue()
-        with self._guard:
-            agent, number = self._open(), next(self._numbers)
-            self._waiting[number] = answers
-            assert agent.stdin is not None
-            print(
-                json.dumps({"number": number, "directory": directory, **request}),
-                file=agent.stdin,
-                flush=True,
-            )
-        try:
-            answer = answers.get(timeout=timeout)
-        finally:
-            self._waiting.pop(number, None)
-        if answer is None:
-            raise AssertionError(f"{self._container} has ended")
+        who = {"user": int(uid), "group": int(gid or uid)}
+        answer = self._ask({"command": command, "directory": directory, **who}, timeout)
         return subprocess.CompletedProcess(command, answer["code"], answer["out"], answer["err"])
+
+    def look(self, what: str, *arguments: str | None, timeout: float = 60) -> Any:  # noqa: ANN401 # JSON
+        """Return what a function of look.py sees; raise AssertionError if it cannot."""
+        answer = self._ask({"look": what, "arguments": arguments}, timeout)
+        if answer["code"]:
+            raise AssertionError(f"{what} of {arguments} in {self._container}: {answer['err']}")
+        return answer["seen"]
 
     def close(self) -> None:
         """End it; the next command opens another one."""
@@ -52,12 +44,27 @@ class Shell:
                 self._agent.wait(timeout=10)
             self._agent = None
 
+    def _ask(self, request: dict[str, Any], timeout: float) -> Answer:
+        answers: Queue[Answer | None] = Queue()
+        with self._guard:
+            agent, number = self._open(), next(self._numbers)
+            self._waiting[number] = answers
+            assert agent.stdin is not None
+            print(json.dumps({"number": number, **request}), file=agent.stdin, flush=True)
+        try:
+            answer = answers.get(timeout=timeout)
+        finally:
+            self._waiting.pop(number, None)
+        if answer is None:
+            raise AssertionError(f"{self._container} has ended")
+        return answer
+
     def _open(self) -> subprocess.Popen[str]:
         if self._agent is None or self._agent.poll() is not None:
             self._agent = subprocess.Popen(
                 [
-                    *("docker", "exec", "--interactive", self._container),
-                    *("python3", "-u", "/cluster/agent.py"),
+                    *("docker", "exec", "--interactive", "--workdir", "/", self._container),
+                    *("python3", "-u", "-m", "tests.cluster.agent"),
                 ],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,

@@ -9,7 +9,7 @@ class Tab:
 
     def __init__(self, container: str, url: str, title: str, later: str) -> None:
         """`later` is the title for which `read` waits."""
-        script = ("python", "/cluster/browser.py", url, title, later)
+        script = ("python", "/tests/cluster/browser.py", url, title, later)
         self._command = ["docker", "exec", container, *script]
 
     def __enter__(self) -> Self:

@@ -72,12 +72,12 @@ class Engine:
         """`docker run` on a host: an application that says its name."""
         return self.world.docker.containers.run(
             images.TEST,
-            command or ["python3", "/cluster/app.py", str(port)],
+            command or ["python3", "/tests/cluster/app.py", str(port)],
             name=f"{self.world.project}-{name}",
             hostname=name,
             detach=True,
             network=f"{self.world.project}_wire",
-            volumes=[f"{_HERE}:/cluster:ro"],
+            volumes=[f"{_HERE}:/tests/cluster:ro"],
             labels={LABEL: f"{self.world.project}-{host}", **(labels or {})},
             environment=environment,
             healthcheck=healthcheck,

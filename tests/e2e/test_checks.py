@@ -22,7 +22,7 @@ URL = f"http://127.0.0.1:{PORT}/"
 @contextmanager
 def service(host: Host) -> Iterator[None]:
     """Let a service beside the sidecar answer the check."""
-    serve = f"python3 -m http.server {PORT} --bind 127.0.0.1 --directory /cluster"
+    serve = f"python3 -m http.server {PORT} --bind 127.0.0.1 --directory /tests/cluster"
     host.run("sh", "-c", f"{serve} >/dev/null 2>&1 & echo $! >/run/service.pid")
     try:
         yield

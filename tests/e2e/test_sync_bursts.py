@@ -129,7 +129,7 @@ def test_a_file_that_changes_all_the_time_is_named_until_it_rests(synced: Cluste
         sites.wait_served("busy.test", "busy", synced.a)
     finally:
         synced.a.folder.sh('kill "$1"', pid.strip())
-    # The log may just have been loaded, as it paused for a moment: then its cooldown is up to 30 s.
+    # The log may have paused, and been loaded, just before: then its cooldown is up to 30 s.
     sites.wait_served("busy.test", "busy", synced.b, within=45)
     synced.a.folder.remove("busy.log", "conf.d/busy.conf")
     synced.wait_in_sync()

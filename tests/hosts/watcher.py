@@ -21,7 +21,7 @@ class Watcher:
 
     def __enter__(self) -> Self:
         name = self.container
-        volume = f"{_CLUSTER}:/cluster:ro"
+        volume = f"{_CLUSTER}:/tests/cluster:ro"
         start = ("docker", "run", "--detach", "--name", name, "--network=none", "--volume", volume)
         run(*start, images.TEST, "sleep", "infinity")
         pid = run("docker", "inspect", "--format", "{{.State.Pid}}", name).strip()

@@ -14,7 +14,7 @@ from sidecar.core.backoff import Retry
 from sidecar.core.history.manifest import without_tree
 from sidecar.core.sync_report import PATHS_SHOWN
 from sidecar.errors import MachineError, RefusedError
-from sidecar.sync import passes, stuck
+from sidecar.sync import drafts, passes, stuck
 from sidecar.sync.apply import Apply
 from sidecar.sync.engine import RETRY
 from sidecar.sync.passes import BUSY_TRIES
@@ -222,6 +222,25 @@ async def test_a_pause_of_what_changes_all_the_time_is_no_rest(
         await asyncio.sleep(0.06)
     assert [hold.reason for hold in node.report().holds] == ["busy"]
     await node.passes.once()
+    assert node.report().holds == ()
+
+
+async def test_what_is_loaded_seldom_since_it_keeps_changing_is_named_until_it_rests(
+    node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stuck, "BUSY_SHOWN", 0.2)
+    await node.make_pass()
+    node.site.write_text("line")
+    node.served.rest = drafts.LATE
+    assert await node.make_pass() == pytest.approx(0.2, abs=0.1)
+    assert [hold.reason for hold in node.report().holds] == ["busy"]
+    node.served.rest = 0.0
+    node.site.write_text("line\nline")
+    wait = await node.make_pass()
+    assert wait is not None
+    assert [hold.reason for hold in node.report().holds] == ["busy"], "it may go on"
+    await asyncio.sleep(wait + 0.1)
+    await node.make_pass()
     assert node.report().holds == ()
 
 
