@@ -109,8 +109,10 @@ RUN apt-get update \
 # hadolint ignore=DL3008 # as above
 RUN apt-get update \
     && apt-get install --yes --no-install-recommends \
+        caddy \
         csync2 \
         curl \
+        haproxy \
         lsyncd \
         make \
         nftables \
@@ -120,7 +122,8 @@ RUN apt-get update \
         shellcheck \
         unison \
         wrk \
-    # csync2, lsyncd and unison: what `make bench` measures beside us.
+    # caddy and haproxy: what config/compose has beside us; csync2, lsyncd and unison: what `make
+    # bench` measures.
     && apt-get clean && rm -rf /var/lib/apt/lists/*
 COPY requirements-dev.lock /tmp/
 RUN --mount=type=secret,id=ca \

@@ -66,11 +66,10 @@ demo-down: $(VENV)/stamp ## stop what `make demo` left running
 
 .PHONY: test
 test: ## all checks: lint, unit, integration, e2e, hosts
-	@$(MAKE) lint
-	@$(MAKE) unit
-	@$(MAKE) integration
+	@$(MAKE) --jobs=3 image test-image $(VENV)/stamp
+	@$(MAKE) --jobs=2 --output-sync=target lint unit
+	@$(MAKE) --jobs=2 --output-sync=target integration hosts
 	@$(MAKE) e2e
-	@$(MAKE) hosts
 
 .PHONY: lint
 lint: test-image ## ruff, mypy, shellcheck, hadolint, promtool, docker compose config

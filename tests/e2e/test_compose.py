@@ -5,15 +5,17 @@ import shutil
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Final
 
 import pytest
 
 from tests.cluster import images
+from tests.cluster.folder import Folder
 from tests.cluster.host import run
-from tests.cluster.node import REPOSITORY, Plan
-from tests.cluster.wait import until
+from tests.cluster.node import REPOSITORY, Node, Plan
+from tests.cluster.wait import always, until
 from tests.cluster.world import SECRET, World
 from tests.e2e import sites
 from tests.e2e.fixtures import Start
@@ -47,9 +49,78 @@ def test_a_nginx_of_your_own_is_reloaded_and_may_refuse(start: Start) -> None:
     maker.folder.write("nginx.conf", answering("three"))
     until("the next is", lambda: taker.fetch("own.test"), lambda text: text == "three", within=20)
     pair.move_to(taker)
-    nginx = taker.name.replace("sidecar", "nginx")
-    subprocess.run(["docker", "kill", nginx], check=True, capture_output=True)
+    kill_beside(taker, "nginx")
     pair.wait_held_by(maker)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Beside:
+    """A variant with the user's own proxy, and how its file says a word."""
+
+    proxy: str
+    file: str
+    format: str
+
+    @property
+    def plan(self) -> Plan:
+        """A pair of it, with that program from the image of the tests."""
+        return Plan(
+            compose=dict.fromkeys(("host-a", "host-b"), f"own-{self.proxy}"),
+            environment={
+                "HA_SITES": "",
+                "HA_SYNC_SOAK": "0s",
+                f"{self.proxy.upper()}_IMAGE": images.TEST,
+            },
+            service_beside=self.proxy,
+        )
+
+    def folder(self, node: Node) -> Folder:
+        """What a node syncs."""
+        path = f"/nodes/{node.directory.name}/{self.proxy}"
+        return Folder(container=node.host.machine, path=path, user="0:0")
+
+    def write(self, node: Node, word: str) -> None:
+        """Let a node's proxy say a word."""
+        self.folder(node).write(self.file, self.format % word)
+
+
+HAPROXY: Final = Beside(
+    proxy="haproxy",
+    file="haproxy.cfg",
+    format=(VARIANTS / "own-haproxy/haproxy/haproxy.cfg")
+    .read_text()
+    .replace("HAProxy serves", "%s"),
+)
+CADDY: Final = Beside(proxy="caddy", file="Caddyfile", format=':80 {\n\trespond "%s"\n}\n')
+
+
+@pytest.mark.parametrize("beside", [HAPROXY, CADDY], ids=["haproxy", "caddy"])
+def test_another_proxy_of_your_own_serves_what_was_written_on_either_node(
+    start: Start, beside: Beside
+) -> None:
+    pair = start(beside.plan)
+    pair.wait_well(within=30)
+    maker, taker = pair.a, pair.b
+    said = partial(taker.fetch, "own.test")
+    assert "serves" in said()
+    until("both have met", lambda: {node.sync()["head"] for node in pair.nodes}, is_one)
+    beside.write(maker, "two")
+    until("it is live there", said, lambda text: "two" in text)
+    beside.folder(maker).write(beside.file, "nonsense {\n")
+    if beside is HAPROXY:  # which is asked whether it likes it
+        sites.wait_reason(taker, "unknown keyword 'nonsense'")
+    always("what it refuses is not served", said, lambda text: "two" in text, during=2)
+    beside.write(maker, "three")
+    until("the next is", said, lambda text: "three" in text, within=20)
+    pair.move_to(taker)
+    kill_beside(taker, beside.proxy)
+    pair.wait_held_by(maker)
+
+
+def kill_beside(node: Node, service: str) -> None:
+    """End the user's own proxy on a host."""
+    container = node.name.replace("sidecar", service)
+    subprocess.run(["docker", "kill", container], check=True, capture_output=True)
 
 
 def is_one(heads: set[str | None]) -> bool:

@@ -57,18 +57,15 @@ def test_what_is_not_whole_is_marked_and_fetched_or_refused(synced: Cluster) -> 
     accept(synced.a, "kept")
     synced.wait_in_sync()
     wait_whole(synced.b)
-    forget(synced.b, "lost")
-    marked = [line for line in synced.b.ha("history").stdout.splitlines() if "incomplete" in line]
-    assert [line.split()[0] for line in marked] == [one]
-    assert "lost" in synced.b.ha("diff", one).stdout
-    wait_whole(synced.b)
-    forget(synced.b, "lost")
     synced.a.kill()
     until(
         "the link is down",
         lambda: [peer["linked"] for peer in synced.b.status()["peers"]],
         lambda links: not any(links),
     )
+    forget(synced.b, "lost")
+    marked = [line for line in synced.b.ha("history").stdout.splitlines() if "incomplete" in line]
+    assert [line.split()[0] for line in marked] == [one]
     for order in (
         ("rollback", one),
         ("restore", one, OWN),
@@ -80,5 +77,8 @@ def test_what_is_not_whole_is_marked_and_fetched_or_refused(synced: Cluster) -> 
         assert "not all on this node" in refused.stderr, refused
     synced.a.start()
     synced.wait_well(within=30)
+    wait_whole(synced.b)
+    forget(synced.b, "lost")
+    assert "lost" in synced.b.ha("diff", one).stdout
     synced.b.ha("rollback", one)
     sites.wait_served("past.test", "lost", *synced.nodes)
