@@ -77,8 +77,7 @@ def test_what_is_not_whole_is_marked_and_fetched_or_refused(synced: Cluster) -> 
         assert "not all on this node" in refused.stderr, refused
     synced.a.start()
     synced.wait_well(within=30)
-    wait_whole(synced.b)
-    forget(synced.b, "lost")
     assert "lost" in synced.b.ha("diff", one).stdout
+    wait_whole(synced.b)
     synced.b.ha("rollback", one)
     sites.wait_served("past.test", "lost", *synced.nodes)
