@@ -114,7 +114,8 @@ class _Merger:
             return next(iter(trees.values()), {})
         first, *others = trees.values()
         paths = set[str]().union(*(different(first, other) for other in others))
-        contest = _Contest(trees, self._bases(trees), self._pasts(trees))
+        bases, pasts = self._bases(trees), self._pasts(trees)
+        contest = _Contest(trees, bases, pasts, self.graph.parents, crossed=self._crossed(trees))
         contest.remember(paths, self.past)
         tree = {path: entry for path, entry in first.items() if path not in paths}
         tree.update(contest.winners(paths))
@@ -152,6 +153,10 @@ class _Merger:
             found[one, other] = found[other, one] = known[bases]
         return found
 
+    def _crossed(self, heads: Collection[str]) -> bool:
+        pairs = combinations(heads, 2)
+        return any(len(self.graph.merge_bases((one,), (other,))) > 1 for one, other in pairs)
+
     def _pasts(self, heads: Collection[str]) -> dict[str, frozenset[str]]:
         return {head: self.graph.ancestors(head) for head in heads}
 
@@ -159,7 +164,8 @@ class _Merger:
 class _Contest:
     """Whose version of a path is taken.
 
-    Given: the heads' trees, the latest first, the base of each two, and the heads' ancestors.
+    Given: the heads' trees, the latest first, the base of each two, the heads' ancestors, and
+    everybody's parents, and whether two heads have more than one base.
     """
 
     def __init__(
@@ -167,8 +173,12 @@ class _Contest:
         trees: Mapping[str, Tree],
         bases: Mapping[tuple[str, str], Tree],
         pasts: Mapping[str, frozenset[str]],
+        parents: Mapping[str, Collection[str]],
+        *,
+        crossed: bool,
     ) -> None:
-        self._trees, self._bases, self._pasts = trees, bases, pasts
+        self._trees, self._bases, self._pasts, self._parents = trees, bases, pasts, parents
+        self._crossed = crossed
         self._had: dict[Version, set[str]] = {}
         """By path and version of a head: the ancestors that have it there."""
 
@@ -180,7 +190,7 @@ class _Contest:
         every = frozenset[str]().union(*self._pasts.values())
         common = frozenset.intersection(*self._pasts.values())
         self._read(paths, every - common, past)
-        if any(self._disputed(path) or self._was_elsewhere(path) for path in paths):
+        if self._crossed or any(map(self._disputed, paths)) or any(map(self._was_elsewhere, paths)):
             self._read(paths, common, past)
 
     def winners(self, paths: Collection[str]) -> Iterator[Version]:
@@ -228,13 +238,20 @@ class _Contest:
         return not self._places(path, head).isdisjoint(self._pasts[other])
 
     def _is_old(self, path: str, head: str, other: str) -> bool:
-        """Tell whether what a head alone brings is what another has had since they diverged.
+        """Tell whether what a head alone brings is what another has replaced since they diverged.
 
-        Not so if both had it before: then somebody went back to it, and knew what he did.
+        Not so if both had it before and somebody went back to it here: he knew what he did.
         """
         places, common = self._places(path, head), self._pasts[head] & self._pasts[other]
-        since = self._pasts[other] - self._pasts[head] - {head}
-        return not places.isdisjoint(since) and places.isdisjoint(common)
+        since = (self._pasts[other] | {other}) - self._pasts[head] - {head}
+        if places.isdisjoint(common):
+            return not places.isdisjoint(since)
+        ours = (self._pasts[head] | {head}) - self._pasts[other] - {other}
+        replaced = any(self._follows(one, places) for one in since - places)
+        return replaced and all(self._follows(one, places) for one in ours & (places | {head}))
+
+    def _follows(self, one: str, places: Collection[str]) -> bool:
+        return not frozenset(self._parents.get(one, ())).isdisjoint(places)
 
     def _places(self, path: str, head: str) -> set[str]:
         entry = self._trees[head].get(path)

@@ -167,6 +167,23 @@ def test_heads_that_crossed_are_merged_against_the_merge_of_their_bases() -> Non
     assert found.overridden == ()
 
 
+def test_what_was_deleted_before_merges_crossed_does_not_come_back() -> None:
+    root = snapshot({"a": "0"})
+    known = snapshot({"a": "1"}, id_of(root), time=2)
+    beside = snapshot({"a": "2"}, id_of(root), time=3)
+    kept = snapshot({"a": "1", "b": "1"}, id_of(known), time=4)
+    gone = snapshot({"c": "1"}, id_of(known), time=4)
+    past = (root, known, beside, kept, gone)
+    left, right = (merged(beside, one, past=past).snapshot for one in (kept, gone))
+    assert left.tree == tree({"a": "1", "b": "1"})
+    assert right.tree == tree({"a": "2", "c": "1"})
+    assert merged(left, right, past=past).snapshot.tree == tree({"a": "2", "b": "1", "c": "1"})
+    again = snapshot({"a": "0", "b": "1"}, id_of(left), time=5)
+    back = snapshot({"a": "1", "b": "1"}, id_of(again), time=6)
+    found = merged(back, right, past=(*past, left, again)).snapshot
+    assert found.tree == tree({"a": "1", "b": "1", "c": "1"}), "somebody went back to it"
+
+
 def test_three_heads_are_merged_at_once() -> None:
     root = snapshot({"a": "0"})
     heads = [snapshot({"a": "0", name: name}, id_of(root), time=2) for name in "xyz"]
