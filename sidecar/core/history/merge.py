@@ -11,7 +11,7 @@ replaced, always loses: nothing wins over what came after it. Of more than two h
 compared: what loses to one of the others is out.
 """
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations, permutations
 from typing import Final
@@ -194,16 +194,19 @@ class _Contest:
             self._read(paths, common, past)
 
     def winners(self, paths: Collection[str]) -> Iterator[Version]:
-        """Give what is taken of paths that differ: of what loses to no other the latest."""
+        """Give what is taken of paths that differ: of what loses to no other the latest.
+
+        Of more than two heads each may lose to another: then what somebody has edited since is out.
+        """
         for path in paths:
-            left = [
-                head
-                for head in self._trees
-                if not any(self._loses(path, head, other) for other in self._trees)
-            ]
-            versions = (self._trees[head].get(path) for head in left or self._trees)
+            left = self._left(path, self._loses) or self._left(path, self._is_edited) or self._trees
+            versions = (self._trees[head].get(path) for head in left)
             if (entry := next(filter(None, versions), None)) is not None:
                 yield path, entry
+
+    def _left(self, path: str, loses: Callable[[str, str, str], bool]) -> list[str]:
+        beaten = {one for one, other in self._bases if loses(path, one, other)}
+        return [head for head in self._trees if head not in beaten]
 
     def _read(self, paths: Collection[str], names: Collection[str], past: Past) -> None:
         wanted = {
@@ -228,14 +231,19 @@ class _Contest:
     def _loses(self, path: str, head: str, other: str) -> bool:
         """Tell whether another head's version comes after that of `head`."""
         mine, theirs = self._trees[head].get(path), self._trees[other].get(path)
-        if mine == theirs:
-            return False
+        if mine == theirs or self._bases[head, other].get(path) in (mine, theirs):
+            return self._is_edited(path, head, other)
+        return not self._places(path, head).isdisjoint(self._pasts[other])
+
+    def _is_edited(self, path: str, head: str, other: str) -> bool:
+        """Tell whether another head alone has changed what `head` has, since both diverged."""
+        mine, theirs = self._trees[head].get(path), self._trees[other].get(path)
         base = self._bases[head, other].get(path)
+        if mine == theirs or base not in (mine, theirs):
+            return False
         if mine == base:
             return not self._is_old(path, other, head)
-        if theirs == base:
-            return self._is_old(path, head, other)
-        return not self._places(path, head).isdisjoint(self._pasts[other])
+        return self._is_old(path, head, other)
 
     def _is_old(self, path: str, head: str, other: str) -> bool:
         """Tell whether what a head alone brings is what another has replaced since they diverged.

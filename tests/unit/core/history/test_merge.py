@@ -184,6 +184,19 @@ def test_what_was_deleted_before_merges_crossed_does_not_come_back() -> None:
     assert found.tree == tree({"a": "1", "b": "1", "c": "1"}), "somebody went back to it"
 
 
+def test_of_three_heads_that_each_lose_to_another_what_was_deleted_is_out() -> None:
+    root = snapshot({"a": "0"})
+    gone = snapshot({"c": "1"}, id_of(root), time=2)
+    beside = snapshot({"a": "0", "b": "1"}, id_of(root), time=3)
+    other = snapshot({"a": "2", "c": "1"}, id_of(gone), time=4)
+    both = merged(beside, other, past=(root, gone)).snapshot
+    back = snapshot({"a": "0", "c": "1"}, id_of(gone), time=5)
+    kept = snapshot({"a": "2", "b": "2", "c": "1"}, id_of(both), time=9)
+    deleted = snapshot({"b": "1", "c": "1"}, id_of(both), time=5)
+    found = merged(back, kept, deleted, past=(root, gone, beside, other, both)).snapshot
+    assert found.tree == tree({"a": "0", "b": "2", "c": "1"})
+
+
 def test_three_heads_are_merged_at_once() -> None:
     root = snapshot({"a": "0"})
     heads = [snapshot({"a": "0", name: name}, id_of(root), time=2) for name in "xyz"]
