@@ -143,7 +143,7 @@ def test_a_pair_by_hand_becomes_one_of_kiss_ha_while_it_serves(
         until(
             "both are well", lambda: not any(node.problems() for node in cluster.nodes), within=30
         )
-    assert load.served.gap < 1, load.served
+    assert load.served.gap < 2, load.served
     # Those that were under way at the moment of the move.
     assert len(load.served.failures) <= 10, load.served
     assert (master.by_hand.etc / "crontab.new").read_text() == f"#{job}"

@@ -30,7 +30,7 @@ def test_the_page_shows_a_failover_without_a_reload_and_all_nodes_remember_it(
     assert f"{backup.address} took over from {master.address}: no more VRRP adverts from it" in said
     gap = re.search(r"(\d\.\d\d) s without a MASTER", said)
     assert gap
-    assert 0.05 < float(gap[1]) < 1.0
+    assert 0.05 < float(gap[1]) < 3.0
 
     master.start()
     pair.wait_well(within=30)
@@ -53,7 +53,7 @@ def test_a_node_that_is_stopped_tells_the_others_before_it_goes(pair: Cluster) -
     assert (said[0]["node"], said[0]["text"]) == (master.address, "keepalived was stopped")
     taken = next(event for event in roles(backup) if event["previous"])
     assert taken["text"] == f"{master.address} handed the VIP over"
-    assert taken["gap"] < 0.2
+    assert taken["gap"] < 1.0
     assert "keepalived was stopped" in backup.ha("status").stdout
 
 
