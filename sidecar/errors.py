@@ -13,6 +13,8 @@ A message reads "cannot <do> <thing>: <cause>", and `hint` says what to change.
 from collections.abc import Sequence
 from enum import IntEnum
 
+from sidecar.core.words import counted
+
 
 class ExitCode(IntEnum):
     """Exit codes of every command (sysexits.h where it has a word for it)."""
@@ -51,8 +53,8 @@ class SettingsError(SidecarError):
 
     def __init__(self, problems: Sequence[str], hint: str = "") -> None:
         self.problems = tuple(problems)
-        count = "1 problem" if len(self.problems) == 1 else f"{len(self.problems)} problems"
         lines = "".join(f"\n- {problem}" for problem in self.problems)
+        count = counted(len(self.problems), "problem")
         super().__init__(f"cannot use the configuration: {count}{lines}", hint)
 
 

@@ -16,6 +16,7 @@ from sidecar.core.nginx import advice, problems
 from sidecar.core.report import ContainersReport, Problem, Severity
 from sidecar.core.settings import Settings
 from sidecar.core.show.problems import containers_problems
+from sidecar.core.words import counted
 from sidecar.daemon.startup import host_problems
 from sidecar.errors import ExitCode, MachineError, ProgramError
 from sidecar.host.network import Network
@@ -34,12 +35,8 @@ def run(context: Context) -> int:
     for problem in found:
         print(f"\n{problem.severity}: {problem}")
     errors = sum(problem.severity is Severity.ERROR for problem in found)
-    print(f"\n{_count(errors, 'error')}, {_count(len(found) - errors, 'warning')}")
+    print(f"\n{counted(errors, 'error')}, {counted(len(found) - errors, 'warning')}")
     return ExitCode.CONFIGURATION if errors else ExitCode.DONE
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}{'' if number == 1 else 's'}"
 
 
 def foreseen(settings: Settings, paths: Paths) -> Iterator[Problem]:

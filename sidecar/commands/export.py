@@ -4,6 +4,7 @@ from pathlib import Path
 
 from sidecar.commands.context import Context
 from sidecar.commands.snapshots import complete, history_of
+from sidecar.core.words import counted
 from sidecar.errors import ExitCode
 from sidecar.sync.export import export
 from sidecar.sync.lookup import lookup
@@ -16,6 +17,5 @@ def run(context: Context, *, snapshot: str, directory: Path) -> int:
     found = lookup(history, snapshot)
     complete(context, history, found)
     count = export(history, history.get(found), directory, roots)
-    files = "1 file" if count == 1 else f"{count} files"
-    print(f"wrote snapshot {found[:12]}, {files}, to {directory}")
+    print(f"wrote snapshot {found[:12]}, {counted(count, 'file')}, to {directory}")
     return ExitCode.DONE

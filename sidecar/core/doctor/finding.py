@@ -7,6 +7,7 @@ from typing import Final
 
 from sidecar.core.show.present import Style
 from sidecar.core.show.table import Cell, Colour
+from sidecar.core.words import counted
 
 
 class Verdict(StrEnum):
@@ -67,8 +68,8 @@ def findings_text(findings: Sequence[Finding], style: Style, *, quiet: bool) -> 
 def summary(findings: Sequence[Finding]) -> str:
     """Return how many there are of each kind."""
     counts = {verdict: sum(one.verdict is verdict for one in findings) for verdict in Verdict}
-    words = {verdict: verdict.value for verdict in Verdict}
-    for verdict in (Verdict.WARNING, Verdict.PROBLEM):
-        if counts[verdict] != 1:
-            words[verdict] += "s"
-    return ", ".join(f"{count} {words[verdict]}" for verdict, count in counts.items())
+    several = (Verdict.WARNING, Verdict.PROBLEM)
+    return ", ".join(
+        counted(count, verdict) if verdict in several else f"{count} {verdict}"
+        for verdict, count in counts.items()
+    )

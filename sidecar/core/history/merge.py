@@ -28,6 +28,7 @@ from sidecar.core.history.snapshot import (
     Version,
     parents_of,
 )
+from sidecar.core.words import counted
 
 _SUMMARY: Final = "merged what was changed at the same time"
 
@@ -59,7 +60,7 @@ def merge(heads: Collection[str], graph: Graph, past: Past) -> Snapshot:
     parents = tuple(sorted(heads))
     tree = merger.unite(parents)
     edited = len({one.path for one in merger.overridden(parents, tree)})
-    words = f"; {edited} {'path' if edited == 1 else 'paths'} edited on both sides"
+    words = f"; {counted(edited, 'path')} edited on both sides"
     found = {head: merger.snapshot(head) for head in parents}
     return _union(found, tree, f"{_SUMMARY}{words if edited else ''}")
 

@@ -17,6 +17,7 @@ from sidecar.core.show.present import short, span
 from sidecar.core.show.problems import MOST_SKEW
 from sidecar.core.show.tones import UNKNOWN, Badge, Clock, Tone
 from sidecar.core.sync_report import Progress, SyncReport
+from sidecar.core.words import counted
 
 # Until somebody changes a file there is no snapshot.
 NO_SNAPSHOT: Final = Badge("none yet")
@@ -201,7 +202,7 @@ def _process(process: ProcessReport, clock: Clock) -> Line:
         ServiceState.GAVE_UP: Tone.BAD,
     }
     running = process.state is ServiceState.RUNNING and process.since
-    restarts = f"{process.restarts} restart{'' if process.restarts == 1 else 's'}"
+    restarts = counted(process.restarts, "restart")
     return Line(
         name=process.name,
         badge=Badge(process.state, tones.get(process.state, Tone.WARN)),

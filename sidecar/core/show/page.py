@@ -18,6 +18,7 @@ from sidecar.core.show.story import Holding, holding
 from sidecar.core.show.tones import Badge, Clock, Tone, When
 from sidecar.core.sync_report import SyncReport
 from sidecar.core.timeline import Event, EventKind
+from sidecar.core.words import counted
 
 _DAY: Final = 86400.0
 
@@ -284,5 +285,5 @@ def _left(valid: Validity, now: float) -> Badge:
     if left <= 0:
         return Badge("expired", Tone.BAD)
     days = int(left / _DAY)
-    text = f"{days} day{'' if days == 1 else 's'} left" if days else f"{span(left)} left"
+    text = f"{counted(days, 'day')} left" if days else f"{span(left)} left"
     return Badge(text, Tone.WARN if valid.share_left(now) < ENDING else Tone.PLAIN)
