@@ -28,6 +28,11 @@ class Past(Mapping[str, Snapshot]):
         """Return which versions a snapshot has; none if its tree is not here."""
         return self._history.having(name, versions)
 
+    def made(self, name: str) -> bool:
+        """Tell whether a person has made a snapshot."""
+        header = self._history.headers().get(name)
+        return header is not None and bool(header.node)
+
     def __iter__(self) -> Iterator[str]:
         return iter(self._history.whole())
 

@@ -51,6 +51,9 @@ class Past(dict[str, Snapshot]):
         tree = self[name].tree if name in self else {}
         return frozenset((path, entry) for path, entry in versions if tree.get(path) == entry)
 
+    def made(self, name: str) -> bool:
+        return name in self and bool(self[name].node)
+
 
 def id_of(value: Snapshot) -> str:
     return identify(encode(value))

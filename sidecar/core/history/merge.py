@@ -115,9 +115,8 @@ class _Merger:
             return next(iter(trees.values()), {})
         first, *others = trees.values()
         paths = set[str]().union(*(different(first, other) for other in others))
-        bases, pasts = self._bases(trees), self._pasts(trees)
-        contest = _Contest(trees, bases, pasts, self.graph.parents, crossed=self._crossed(trees))
-        contest.remember(paths, self.past)
+        contest = _Contest(trees, self._bases(trees), self.graph, self.past)
+        contest.remember(paths)
         tree = {path: entry for path, entry in first.items() if path not in paths}
         tree.update(contest.winners(paths))
         _make_room(tree, tuple(trees.values()))
@@ -154,45 +153,39 @@ class _Merger:
             found[one, other] = found[other, one] = known[bases]
         return found
 
-    def _crossed(self, heads: Collection[str]) -> bool:
-        pairs = combinations(heads, 2)
-        return any(len(self.graph.merge_bases((one,), (other,))) > 1 for one, other in pairs)
-
-    def _pasts(self, heads: Collection[str]) -> dict[str, frozenset[str]]:
-        return {head: self.graph.ancestors(head) for head in heads}
-
 
 class _Contest:
     """Whose version of a path is taken.
 
-    Given: the heads' trees, the latest first, the base of each two, the heads' ancestors, and
-    everybody's parents, and whether two heads have more than one base.
+    Given: the heads' trees, the latest first, the base of each two, and what came before.
     """
 
     def __init__(
         self,
         trees: Mapping[str, Tree],
         bases: Mapping[tuple[str, str], Tree],
-        pasts: Mapping[str, frozenset[str]],
-        parents: Mapping[str, Collection[str]],
-        *,
-        crossed: bool,
+        graph: Graph,
+        past: Past,
     ) -> None:
-        self._trees, self._bases, self._pasts, self._parents = trees, bases, pasts, parents
-        self._crossed = crossed
+        self._trees, self._bases, self._graph, self._past = trees, bases, graph, past
+        self._pasts = {head: graph.ancestors(head) for head in trees}
         self._had: dict[Version, set[str]] = {}
         """By path and version of a head: the ancestors that have it there."""
 
-    def remember(self, paths: Collection[str], past: Past) -> None:
+    def remember(self, paths: Collection[str]) -> None:
         """Learn where the versions of paths that differ have been before.
 
         What all heads have in common is read only if that matters.
         """
         every = frozenset[str]().union(*self._pasts.values())
         common = frozenset.intersection(*self._pasts.values())
-        self._read(paths, every - common, past)
-        if self._crossed or any(map(self._disputed, paths)) or any(map(self._was_elsewhere, paths)):
-            self._read(paths, common, past)
+        self._read(paths, every - common)
+        if (
+            self._crossed()
+            or any(map(self._disputed, paths))
+            or any(map(self._was_elsewhere, paths))
+        ):
+            self._read(paths, common)
 
     def winners(self, paths: Collection[str]) -> Iterator[Version]:
         """Give what is taken of paths that differ: of what loses to no other the latest.
@@ -209,13 +202,18 @@ class _Contest:
         beaten = {one for one, other in self._bases if loses(path, one, other)}
         return [head for head in self._trees if head not in beaten]
 
-    def _read(self, paths: Collection[str], names: Collection[str], past: Past) -> None:
+    def _read(self, paths: Collection[str], names: Collection[str]) -> None:
         wanted = {
             (path, tree[path]) for tree in self._trees.values() for path in paths if path in tree
         }
         for name in names:
-            for version in past.having(name, wanted):
+            for version in self._past.having(name, wanted):
                 self._had.setdefault(version, set()).add(name)
+
+    def _crossed(self) -> bool:
+        """Tell whether two heads have more than one base: earlier merges have crossed."""
+        pairs = combinations(self._trees, 2)
+        return any(len(self._graph.merge_bases((one,), (other,))) > 1 for one, other in pairs)
 
     def _disputed(self, path: str) -> bool:
         return any(
@@ -256,11 +254,13 @@ class _Contest:
         if places.isdisjoint(common):
             return not places.isdisjoint(since)
         ours = (self._pasts[head] | {head}) - self._pasts[other] - {other}
-        replaced = any(self._follows(one, places) for one in since - places)
-        return replaced and all(self._follows(one, places) for one in ours & (places | {head}))
+        kept = all(self._from(one) & places for one in ours & (places | {head}))
+        return kept and any(
+            self._from(one) & places and self._past.made(one) for one in since - places
+        )
 
-    def _follows(self, one: str, places: Collection[str]) -> bool:
-        return not frozenset(self._parents.get(one, ())).isdisjoint(places)
+    def _from(self, one: str) -> frozenset[str]:
+        return frozenset(self._graph.parents.get(one, ()))
 
     def _places(self, path: str, head: str) -> set[str]:
         entry = self._trees[head].get(path)

@@ -17,3 +17,6 @@ class Past(Protocol):
 
         It costs far less than the whole snapshot: a merge asks all that came before.
         """
+
+    def made(self, name: str) -> bool:
+        """Tell whether a person has made a snapshot: it is known, and no mere merge."""

@@ -184,6 +184,19 @@ def test_what_was_deleted_before_merges_crossed_does_not_come_back() -> None:
     assert found.tree == tree({"a": "1", "b": "1", "c": "1"}), "somebody went back to it"
 
 
+def test_what_a_person_has_chosen_stays_where_merges_without_that_choice_crossed() -> None:
+    one, two = snapshot({"a": "1"}, time=2), snapshot({"a": "2"}, time=3)
+    chosen = snapshot({"a": "1"}, id_of(one), id_of(two), time=4)
+    first = snapshot({"a": "1", "b": "1"}, id_of(one), time=5)
+    second = snapshot({"a": "2", "c": "1"}, id_of(two), time=6)
+    past = (one, two, chosen, first, second)
+    without = merged(first, second, past=past).snapshot
+    assert without.tree == tree({"a": "2", "b": "1", "c": "1"})
+    with_it = merged(first, chosen, past=past).snapshot
+    found = merged(without, with_it, past=past).snapshot
+    assert found.tree == tree({"a": "1", "b": "1", "c": "1"})
+
+
 def test_of_three_heads_that_each_lose_to_another_what_was_deleted_is_out() -> None:
     root = snapshot({"a": "0"})
     gone = snapshot({"c": "1"}, id_of(root), time=2)
