@@ -169,6 +169,7 @@ class _Contest:
     ) -> None:
         self._trees, self._bases, self._graph, self._past = trees, bases, graph, past
         self._pasts = {head: graph.ancestors(head) for head in trees}
+        self._common = frozenset.intersection(*self._pasts.values())
         self._had: dict[Version, set[str]] = {}
         """By path and version of a head: the ancestors that have it there."""
 
@@ -177,24 +178,25 @@ class _Contest:
 
         What all heads have in common is read only if that matters.
         """
-        every = frozenset[str]().union(*self._pasts.values())
-        common = frozenset.intersection(*self._pasts.values())
-        self._read(paths, every - common)
+        self._read(paths, frozenset[str]().union(*self._pasts.values()) - self._common)
         if (
             self._crossed()
             or any(map(self._disputed, paths))
             or any(map(self._was_elsewhere, paths))
         ):
-            self._read(paths, common)
+            self._read(paths, self._common)
 
     def winners(self, paths: Collection[str]) -> Iterator[Version]:
         """Give what is taken of paths that differ: of what loses to no other the latest.
 
-        Of more than two heads each may lose to another: then what somebody has edited since is out.
+        Where each of more than two heads loses to another, what somebody has replaced is out.
         """
-        for path in paths:
-            left = self._left(path, self._loses) or self._left(path, self._is_edited) or self._trees
-            versions = (self._trees[head].get(path) for head in left)
+        left = {path: self._left(path, self._loses) for path in paths}
+        if circular := [path for path, heads in left.items() if not heads]:
+            self._read(circular, self._common)
+            left |= {path: self._left(path, self._is_replaced) for path in circular}
+        for path, heads in left.items():
+            versions = (self._trees[head].get(path) for head in heads or self._trees)
             if (entry := next(filter(None, versions), None)) is not None:
                 yield path, entry
 
@@ -230,34 +232,38 @@ class _Contest:
     def _loses(self, path: str, head: str, other: str) -> bool:
         """Tell whether another head's version comes after that of `head`."""
         mine, theirs = self._trees[head].get(path), self._trees[other].get(path)
-        if mine == theirs or self._bases[head, other].get(path) in (mine, theirs):
-            return self._is_edited(path, head, other)
-        return not self._places(path, head).isdisjoint(self._pasts[other])
-
-    def _is_edited(self, path: str, head: str, other: str) -> bool:
-        """Tell whether another head alone has changed what `head` has, since both diverged."""
-        mine, theirs = self._trees[head].get(path), self._trees[other].get(path)
-        base = self._bases[head, other].get(path)
-        if mine == theirs or base not in (mine, theirs):
+        if mine == theirs:
             return False
+        base = self._bases[head, other].get(path)
         if mine == base:
             return not self._is_old(path, other, head)
-        return self._is_old(path, head, other)
+        if theirs == base:
+            return self._is_old(path, head, other)
+        return not self._places(path, head).isdisjoint(self._pasts[other])
 
     def _is_old(self, path: str, head: str, other: str) -> bool:
         """Tell whether what a head alone brings is what another has replaced since they diverged.
 
         Not so if both had it before and somebody went back to it here: he knew what he did.
         """
-        places, common = self._places(path, head), self._pasts[head] & self._pasts[other]
-        since = (self._pasts[other] | {other}) - self._pasts[head] - {head}
-        if places.isdisjoint(common):
-            return not places.isdisjoint(since)
-        ours = (self._pasts[head] | {head}) - self._pasts[other] - {other}
-        kept = all(self._from(one) & places for one in ours & (places | {head}))
-        return kept and any(
-            self._from(one) & places and self._past.made(one) for one in since - places
+        places = self._places(path, head)
+        if places.isdisjoint(self._pasts[head] & self._pasts[other]):
+            return not places.isdisjoint(self._since(other, head))
+        here = self._since(head, other) & (places | {head})
+        kept = all(self._from(one) & places for one in here)
+        return kept and self._is_replaced(path, head, other)
+
+    def _is_replaced(self, path: str, head: str, other: str) -> bool:
+        """Tell whether a person, not only a merge, has replaced a head's version elsewhere."""
+        places = self._places(path, head)
+        return any(
+            self._from(one) & places and self._past.made(one)
+            for one in self._since(other, head) - places
         )
+
+    def _since(self, head: str, other: str) -> frozenset[str]:
+        """Return a head and the ancestors of it that another head has not."""
+        return (self._pasts[head] | {head}) - self._pasts[other] - {other}
 
     def _from(self, one: str) -> frozenset[str]:
         return frozenset(self._graph.parents.get(one, ()))

@@ -210,6 +210,18 @@ def test_of_three_heads_that_each_lose_to_another_what_was_deleted_is_out() -> N
     assert found.tree == tree({"a": "0", "b": "2", "c": "1"})
 
 
+def test_of_three_heads_that_each_lose_to_another_what_a_person_replaced_is_out() -> None:
+    root = snapshot({"k": "0"})
+    one = snapshot({"a": "1", "k": "0"}, id_of(root), time=2)
+    two = snapshot({"a": "2", "k": "0"}, id_of(root), time=3)
+    both = merged(one, two, past=(root,)).snapshot
+    deleted = snapshot({"k": "0"}, id_of(two), time=5)
+    later = snapshot({"a": "2", "b": "1", "k": "0"}, id_of(both), time=9)
+    beside = snapshot({"a": "1", "c": "1", "k": "0"}, id_of(one), time=6)
+    found = merged(deleted, later, beside, past=(root, one, two, both)).snapshot
+    assert found.tree == tree({"a": "1", "b": "1", "c": "1", "k": "0"})
+
+
 def test_three_heads_are_merged_at_once() -> None:
     root = snapshot({"a": "0"})
     heads = [snapshot({"a": "0", name: name}, id_of(root), time=2) for name in "xyz"]
