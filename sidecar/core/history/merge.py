@@ -13,7 +13,7 @@ compared: what loses to one of the others is out.
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import combinations, permutations
+from itertools import combinations
 from typing import Final
 
 from sidecar.core.history.change import different
@@ -170,6 +170,11 @@ class _Contest:
         self._trees, self._bases, self._graph, self._past = trees, bases, graph, past
         self._pasts = {head: graph.ancestors(head) for head in trees}
         self._common = frozenset.intersection(*self._pasts.values())
+        self._since = {
+            (one, other): (self._pasts[one] | {one}) - self._pasts[other] - {other}
+            for one, other in bases
+        }
+        """A head and those of its ancestors that another one has not."""
         self._had: dict[Version, set[str]] = {}
         """By path and version of a head: the ancestors that have it there."""
 
@@ -225,8 +230,8 @@ class _Contest:
 
     def _was_elsewhere(self, path: str) -> bool:
         return any(
-            not self._places(path, head).isdisjoint(self._pasts[other] - self._pasts[head])
-            for head, other in permutations(self._trees, 2)
+            not self._places(path, head).isdisjoint(self._since[other, head])
+            for head, other in self._bases
         )
 
     def _loses(self, path: str, head: str, other: str) -> bool:
@@ -247,9 +252,9 @@ class _Contest:
         Not so if both had it before and somebody went back to it here: he knew what he did.
         """
         places = self._places(path, head)
-        if places.isdisjoint(self._pasts[head] & self._pasts[other]):
-            return not places.isdisjoint(self._since(other, head))
-        here = self._since(head, other) & (places | {head})
+        if (places & self._pasts[head]).isdisjoint(self._pasts[other]):
+            return not places.isdisjoint(self._since[other, head])
+        here = self._since[head, other] & (places | {head})
         kept = all(self._from(one) & places for one in here)
         return kept and self._is_replaced(path, head, other)
 
@@ -258,12 +263,8 @@ class _Contest:
         places = self._places(path, head)
         return any(
             self._from(one) & places and self._past.made(one)
-            for one in self._since(other, head) - places
+            for one in self._since[other, head] - places
         )
-
-    def _since(self, head: str, other: str) -> frozenset[str]:
-        """Return a head and the ancestors of it that another head has not."""
-        return (self._pasts[head] | {head}) - self._pasts[other] - {other}
 
     def _from(self, one: str) -> frozenset[str]:
         return frozenset(self._graph.parents.get(one, ()))
