@@ -31,7 +31,7 @@ COMPOSE_FILES = $(shell find . -path ./$(VENV) -prune -o -name '*compose*.y*ml' 
 # Other arguments of pytest than those for all tests: make e2e ARGS=tests/e2e/test_link.py
 ARGS ?=
 # Networks of hosts side by side, each of which wants about a processor: make e2e WORLDS=4
-WORLDS ?= 3
+WORLDS ?= 2
 
 .PHONY: help
 help: ## list the targets
