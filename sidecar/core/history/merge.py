@@ -181,14 +181,12 @@ class _Contest:
     def remember(self, paths: Collection[str]) -> None:
         """Learn where the versions of paths that differ have been before.
 
-        What all heads have in common is read only if that matters.
+        Of what all heads have in common only the newest is read, unless the rest matters.
         """
-        self._read(paths, frozenset[str]().union(*self._pasts.values()) - self._common)
-        if (
-            self._crossed()
-            or any(map(self._disputed, paths))
-            or any(map(self._was_elsewhere, paths))
-        ):
+        apart = frozenset[str]().union(*self._pasts.values()) - self._common
+        newest = frozenset[str]().union(*map(self._from, (*apart, *self._trees)))
+        self._read(paths, apart | newest)
+        if any(map(self._disputed, paths)) or any(map(self._was_elsewhere, paths)):
             self._read(paths, self._common)
 
     def winners(self, paths: Collection[str]) -> Iterator[Version]:
@@ -216,11 +214,6 @@ class _Contest:
         for name in names:
             for version in self._past.having(name, wanted):
                 self._had.setdefault(version, set()).add(name)
-
-    def _crossed(self) -> bool:
-        """Tell whether two heads have more than one base: earlier merges have crossed."""
-        pairs = combinations(self._trees, 2)
-        return any(len(self._graph.merge_bases((one,), (other,))) > 1 for one, other in pairs)
 
     def _disputed(self, path: str) -> bool:
         return any(
