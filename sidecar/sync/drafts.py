@@ -46,6 +46,8 @@ class Draft:
     """It waits for a while without much change."""
     late: bool = False
     """That while is long, since it changed again and again."""
+    restless: str = ""
+    """A path that has changed since the draft was first seen."""
     retry: Retry = field(default_factory=Retry)
     """When the same tree is tried again, in monotonic seconds."""
     until: float | None = None
@@ -91,7 +93,7 @@ class Drafts:
     @property
     def late(self) -> str | None:
         """A path that has changed again and again, so that it has to wait for long now."""
-        return self._draft.paths[0] if self._draft.late else None
+        return (self._draft.restless or self._draft.paths[0]) if self._draft.late else None
 
     @property
     def error(self) -> str:
@@ -159,9 +161,11 @@ class Drafts:
         again = before.tree == look.live
         if again and (before.until is not None or time.monotonic() < before.retry.due):
             return before
+        changed = min(different(before.tree, look.live), default="") if before.tree else ""
         return Draft(
             tree=look.live,
             paths=tuple(change.path for change in look.draft),
+            restless=changed or before.restless,
             hold=self.guard(look),
             retry=Retry(failures=before.retry.failures if again else 0),
         )

@@ -126,8 +126,8 @@ class Engine:
 
     @property
     def stuck(self) -> bool:
-        """The last pass did not come to its end."""
-        return bool(self._stuck.holds)
+        """The last pass failed."""
+        return any(hold.reason == "failed" for hold in self._stuck.holds)
 
     @property
     def aside(self) -> tuple[Aside, ...]:

@@ -1,4 +1,4 @@
-"""What keeps a pass from its end: said once in the log, and shown until a pass comes to its end."""
+"""What keeps a pass from its end, or a file from being synced soon: logged once, and shown."""
 
 import logging
 import time
@@ -24,7 +24,7 @@ class Stuck:
         self._named = float("-inf")
         """Monotonic time at which a path was last said to keep changing."""
         self.holds: tuple[Hold, ...] = ()
-        """Empty after a pass that came to its end."""
+        """Empty after a pass that came to its end, once nothing has kept changing for a while."""
 
     def fail(self, error: SidecarError) -> None:
         """Note that a pass failed."""
@@ -50,18 +50,23 @@ class Stuck:
     def rest(self, *, pending: bool) -> None:
         """Take it back: a pass came to its end.
 
-        A look that is whole is no rest yet where a draft is still `pending`, or something was named
-        just now: what changes all the time may have had a pause.
+        A look that is whole is no rest yet where a draft is still `pending`: what changes all the
+        time may just have had a pause.
         """
-        restless = pending and self._busy_since is not None
-        if not restless:
+        if not pending:
             self._busy_since = None
-        kept = restless or self._quiet_in() > 0.0
-        self.holds = tuple(hold for hold in self.holds if kept and hold.reason == "busy")
+        elif self._is_named:
+            self._named = time.monotonic()
+        if not self._is_named or self._quiet_in() <= 0.0:
+            self.holds = ()
 
     def waits(self) -> list[float]:
         """Return the seconds until nothing has kept changing for long enough, where it is shown."""
-        return [self._quiet_in()] if any(hold.reason == "busy" for hold in self.holds) else []
+        return [self._quiet_in()] if self._is_named else []
+
+    @property
+    def _is_named(self) -> bool:
+        return any(hold.reason == "busy" for hold in self.holds)
 
     def _quiet_in(self) -> float:
         return self._named + BUSY_SHOWN - time.monotonic()

@@ -119,10 +119,11 @@ def tree(root: str) -> dict[str, tuple[str, int, str, int]]:
 
 def below(directory: str) -> Iterator[str]:
     """Give every path below a directory."""
-    for item in os.scandir(directory):
-        yield item.path
-        if item.is_dir(follow_symlinks=False):
-            yield from below(item.path)
+    with suppress(FileNotFoundError, NotADirectoryError):  # gone since
+        for item in os.scandir(directory):
+            yield item.path
+            if item.is_dir(follow_symlinks=False):
+                yield from below(item.path)
 
 
 def entry(path: str) -> tuple[str, int, str, int]:

@@ -105,13 +105,13 @@ def test_a_frozen_master_loses_the_vip_and_does_not_take_it_back(
             if index == 0:  # it announced the VIP for a last time, maybe later than the peer did
                 client.mislead(pair.vip, master.host.mac)
                 believed = partial(client.believes, pair.vip)
-                until("that is corrected", believed, lambda mac: mac == backup.host.mac, within=1.5)
+                until("that is corrected", believed, lambda mac: mac == backup.host.mac, within=3)
             always("the peer holds it", pair.holders, lambda nodes: nodes == [backup], during=3)
         assert pair.vip not in other.departures
     assert load.served.nodes == [master.address, backup.address]
     served = load.served.since(thawed)
     assert not served.failures, served
-    assert served.gap < MOMENT, served
+    assert served.gap < 2, served
     until("its priority is the usual again", lambda: priority(backup) == base(backup))
 
 

@@ -230,10 +230,19 @@ async def test_what_is_loaded_seldom_since_it_keeps_changing_is_named_until_it_r
 ) -> None:
     monkeypatch.setattr(stuck, "BUSY_SHOWN", 0.2)
     await node.make_pass()
-    node.site.write_text("line")
+    log = node.site.with_name("z.log")
+    node.site.write_text("edited")
+    log.write_text("line")
+    node.served.rest = 1.0
+    await node.make_pass()
+    assert node.report().holds == ()
     node.served.rest = drafts.LATE
-    assert await node.make_pass() == pytest.approx(0.2, abs=0.1)
-    assert [hold.reason for hold in node.report().holds] == ["busy"]
+    for lines in (2, 3):
+        log.write_text("line" * lines)
+        assert await node.make_pass() == pytest.approx(0.2, abs=0.1)
+        (hold,) = node.report().holds
+        assert (hold.reason, "z.log keeps changing" in hold.message) == ("busy", True)
+    assert not node.engine.stuck
     node.served.rest = 0.0
     node.site.write_text("line\nline")
     wait = await node.make_pass()
