@@ -194,12 +194,9 @@ class _Contest:
 
         Where each of more than two heads loses to another, what somebody has replaced is out.
         """
-        left = {path: self._left(path, self._loses) for path in paths}
-        if circular := [path for path, heads in left.items() if not heads]:
-            self._read(circular, self._common)
-            left |= {path: self._left(path, self._is_replaced) for path in circular}
-        for path, heads in left.items():
-            versions = (self._trees[head].get(path) for head in heads or self._trees)
+        for path in paths:
+            left = self._left(path, self._loses) or self._left(path, self._is_replaced)
+            versions = (self._trees[head].get(path) for head in left or self._trees)
             if (entry := next(filter(None, versions), None)) is not None:
                 yield path, entry
 
@@ -248,19 +245,19 @@ class _Contest:
         if (places & self._pasts[head]).isdisjoint(self._pasts[other]):
             return not places.isdisjoint(self._since[other, head])
         here = self._since[head, other] & (places | {head})
-        kept = all(self._from(one) & places for one in here)
+        kept = not any(places.isdisjoint(self._from(one)) for one in here)
         return kept and self._is_replaced(path, head, other)
 
     def _is_replaced(self, path: str, head: str, other: str) -> bool:
         """Tell whether a person, not only a merge, has replaced a head's version elsewhere."""
         places = self._places(path, head)
         return any(
-            self._from(one) & places and self._past.made(one)
+            not places.isdisjoint(self._from(one)) and self._past.made(one)
             for one in self._since[other, head] - places
         )
 
-    def _from(self, one: str) -> frozenset[str]:
-        return frozenset(self._graph.parents.get(one, ()))
+    def _from(self, one: str) -> Collection[str]:
+        return self._graph.parents.get(one, ())
 
     def _places(self, path: str, head: str) -> set[str]:
         entry = self._trees[head].get(path)
