@@ -8,6 +8,7 @@ import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -66,8 +67,8 @@ class Vrrp:
         self.since = 0.0
         """When the role changed last (monotonic clock)."""
         self.role_changes: Counter[str] = Counter()
-        self.counters: VrrpReport | None = None
-        """What keepalived last said of itself; None while it does not."""
+        self._dumped: VrrpReport | None = None
+        """What keepalived last wrote of itself; None while it does not."""
         self.supervisor = Supervisor(
             Program(
                 name="keepalived",
@@ -122,6 +123,11 @@ class Vrrp:
         self._put(self._files.probe, f"{probe}\n" if probe else None)
 
     @property
+    def counters(self) -> VrrpReport | None:
+        """What keepalived wrote of itself some seconds ago, with the state that it has now."""
+        return replace(self._dumped, role=self.state) if self._dumped else None
+
+    @property
     def hangs(self) -> bool:
         """Whether keepalived shows no life or does not obey, and is being ended."""
         return self._watchdog.hangs
@@ -148,8 +154,8 @@ class Vrrp:
     async def count(self) -> None:
         """Keep keepalived's own numbers fresh, until cancelled."""
         while True:
-            self.counters = await self._dump()
-            await asyncio.sleep(DUMP_EVERY if self.counters else LOOK_EVERY)
+            self._dumped = await self._dump()
+            await asyncio.sleep(DUMP_EVERY if self._dumped else LOOK_EVERY)
 
     async def _dump(self) -> VrrpReport | None:
         if self.supervisor.state is not ServiceState.RUNNING:

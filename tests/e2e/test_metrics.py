@@ -1,6 +1,7 @@
 """What Prometheus sees."""
 
 import subprocess
+from collections.abc import Mapping
 from functools import partial
 
 from tests.cluster.cluster import Cluster
@@ -59,6 +60,12 @@ def names(node: Node) -> set[str]:
     return {sample.partition("{")[0] for sample in node.metrics()}
 
 
+def vrrp_state(samples: Mapping[str, float]) -> str:
+    """Return the only sample of keepalived's state, by its whole name."""
+    (name,) = [name for name in samples if name.startswith("keepalived_vrrp_state{")]
+    return name
+
+
 def test_promtool_finds_nothing_on_either_node(pair: Cluster, world: World) -> None:
     for node in pair.nodes:
         checked = subprocess.run(
@@ -92,7 +99,7 @@ def test_the_metrics_tell_who_holds_the_vip(pair: Cluster) -> None:
     assert (master.metrics()[held], backup.metrics()[held]) == (1, 0)
     for node, state in ((master, 2), (backup, 1)):
         samples = node.metrics()
-        (name,) = [name for name in samples if name.startswith("keepalived_vrrp_state{")]
+        name = vrrp_state(samples)
         assert samples[name] == state
         assert f'ip_address="{pair.vip}"' in name
         assert 'intf="eth0"' in name
@@ -108,9 +115,10 @@ def test_the_metrics_tell_when_a_peer_is_gone(pair: Cluster) -> None:
     until("the peer is down", lambda: master.metrics()[name], lambda value: value == 0)
 
 
-def test_the_metrics_count_a_failover(pair: Cluster) -> None:
+def test_the_metrics_count_a_failover_and_agree_on_it(pair: Cluster) -> None:
     master, backup = pair.master, pair.backup
     name = 'ha_role_changes_total{to="MASTER"}'
     before = backup.metrics()[name]
     master.ha("failover")
-    until("it is counted", lambda: backup.metrics()[name], lambda value: value == before + 1)
+    samples = until("it is counted", backup.metrics, lambda found: found[name] == before + 1)
+    assert samples[vrrp_state(samples)] == 2
