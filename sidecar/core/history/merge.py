@@ -128,7 +128,7 @@ class _Merger:
         told: set[Version] = set()
         for head, mine in trees.items():
             others = tuple(one for one in heads if one != head)
-            base = self.unite(self.graph.merge_bases((head,), others))
+            base = self._base(head, others)
             for path in different(mine, tree):
                 version, taken = mine.get(path), tree.get(path)
                 if version in (None, base.get(path)) or version.kind is Kind.DIRECTORY:
@@ -144,14 +144,22 @@ class _Merger:
 
     def _bases(self, heads: Collection[str]) -> dict[tuple[str, str], Tree]:
         """Return the base of each two heads, in both orders."""
-        known: dict[frozenset[str], Tree] = {}
         found: dict[tuple[str, str], Tree] = {}
         for one, other in combinations(heads, 2):
-            bases = self.graph.merge_bases((one,), (other,))
-            if bases not in known:
-                known[bases] = self.unite(bases)
-            found[one, other] = found[other, one] = known[bases]
+            found[one, other] = found[other, one] = self._base(one, (other,))
         return found
+
+    def _base(self, head: str, others: tuple[str, ...]) -> Tree:
+        """Return what a head and others had in common last.
+
+        Merges of the same heads differ if the nodes that made them kept different pasts, and then
+        each node would take the other's: the first one counts as the base.
+        """
+        family = (head, *others)
+        alike = len({self.graph.parents.get(one, ()) for one in family}) == 1
+        if alike and not any(map(self.past.made, family)):
+            return self.snapshot(min(family)).tree
+        return self.unite(self.graph.merge_bases((head,), others))
 
 
 class _Contest:

@@ -155,6 +155,22 @@ def test_a_version_that_nobody_knows_any_more_is_as_if_it_had_never_been() -> No
     assert merged(back, edited, past=(base, forgotten)).snapshot.tree == tree({"a": "2"})
 
 
+def test_merges_by_nodes_that_keep_different_pasts_become_one() -> None:
+    forgotten = snapshot({"a": "0"})
+    base = snapshot({"a": "1"}, id_of(forgotten), time=2)
+    back = snapshot({"a": "0", "b": "1"}, id_of(base), time=9)
+    edited = snapshot({"a": "2", "c": "1"}, id_of(base), time=4)
+    pasts = ((base, back, edited), (base, back, edited, forgotten))
+    made = [merged(back, edited, past=past).snapshot for past in pasts]
+    assert made[0].tree != made[1].tree
+    beside = snapshot({"a": "1", "d": "1"}, id_of(base), time=5)
+    one, two = (merged(*made, past=past) for past in pasts)
+    assert one == two
+    assert (one.snapshot.tree, one.overridden) == (max(made, key=id_of).tree, ())
+    with_another = [merged(*made, beside, past=past).snapshot.tree for past in pasts]
+    assert with_another == [{**beside.tree, **one.snapshot.tree}] * 2
+
+
 def test_heads_that_crossed_are_merged_against_the_merge_of_their_bases() -> None:
     root = snapshot({"a": "0", "b": "0"})
     one = snapshot({"a": "1", "b": "0"}, id_of(root), time=2)
@@ -275,9 +291,9 @@ def trees(draw: st.DrawFn) -> dict[str, Entry]:
 def test_a_merge_is_proper_and_keeps_what_only_one_side_changed(
     base: dict[str, Entry], early: dict[str, Entry], late: dict[str, Entry]
 ) -> None:
-    root = Snapshot(roots=("/etc/nginx",), tree=base)
-    one = Snapshot(roots=root.roots, tree=early, parents=(id_of(root),), time=2)
-    two = Snapshot(roots=root.roots, tree=late, parents=(id_of(root),), time=3)
+    root = Snapshot(roots=("/etc/nginx",), tree=base, node="192.0.2.11")
+    one = Snapshot(roots=root.roots, tree=early, parents=(id_of(root),), time=2, node="192.0.2.11")
+    two = Snapshot(roots=root.roots, tree=late, parents=(id_of(root),), time=3, node="192.0.2.11")
     if early == late:
         return
     found = merged(one, two, past=(root,))
