@@ -314,4 +314,6 @@ class Drafts:
 
     def _fail(self, error: str) -> None:
         retry = self._draft.retry.failed(self._pace, time.monotonic())
-        self._draft = replace(self._draft, error=error, retry=retry, until=None)
+        self._draft = replace(
+            self._draft, error=error, pending=False, late=False, retry=retry, until=None
+        )

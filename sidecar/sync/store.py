@@ -201,7 +201,14 @@ class History:
 
     def incomplete(self, snapshots: Iterable[str]) -> frozenset[str]:
         """Return those of `snapshots` whose tree is not here, or not all of their objects."""
-        return frozenset(name for name in snapshots if not self._is_complete(name))
+        found, here = set[str](), set[str]()
+        for name in snapshots:
+            digests = self._digests(name)
+            if digests is None or self.absent(digests - here):
+                found.add(name)
+            else:
+                here |= digests
+        return frozenset(found)
 
     def graph(self) -> Graph:
         """Return the graph of all known snapshots."""
@@ -356,11 +363,12 @@ class History:
             files.write(path, line, mode=MODE, durable=True)
         return header, line
 
-    def _is_complete(self, snapshot: str) -> bool:
+    def _digests(self, snapshot: str) -> set[str] | None:
+        """Return what objects a snapshot needs; None if its tree is not here."""
         found = self._read(snapshot)
         if found is None or not has_tree(found[1]):
-            return False
-        return not self.absent(one.decode() for one in _DIGEST.findall(found[1]))
+            return None
+        return {one.decode() for one in _DIGEST.findall(found[1])}
 
     def _has_tree(self, snapshot: str) -> bool:
         with suppress(OSError), files.open_regular(self._snapshots / snapshot) as file:
