@@ -30,8 +30,8 @@ SCRIPTS := .ci/run $(wildcard config/bin/* config/compose/*/*/*.sh scripts/*) te
 COMPOSE_FILES = $(shell find . -path ./$(VENV) -prune -o -name '*compose*.y*ml' -print)
 # Other arguments of pytest than those for all tests: make e2e ARGS=tests/e2e/test_link.py
 ARGS ?=
-# Networks of hosts side by side, each of which wants about a processor: make e2e WORLDS=4
-WORLDS ?= 2
+# Networks of hosts side by side, each of which wants half a processor: make e2e WORLDS=2
+WORLDS ?= 4
 
 .PHONY: help
 help: ## list the targets

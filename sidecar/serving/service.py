@@ -99,8 +99,10 @@ class Serving:
         self._reloads = Counter(success=0, failure=0)
         self._fresh = Cooldown(shared=frozenset({str(self.containers.path)}))
         self._cooldown = self._fresh
+        self._asking = True
+        """A start asks sync for the last good state, or will."""
         self._starting = False
-        """A start waits for sync."""
+        """That start waits for sync."""
         self._refused = False
         """nginx could not be started with the files on disk."""
         self._news = asyncio.Event()
@@ -170,6 +172,8 @@ class Serving:
 
     async def cooldown(self, tree: Tree) -> float:
         """Return the seconds until a change should be loaded that nobody waits for."""
+        if self._asking:  # whoever tried now would wait for a start that waits for him
+            return WAITS_AFTER
         return await asyncio.to_thread(
             lambda: self._wait(self._reader.read(tree, self._named)),
         )
@@ -228,11 +232,12 @@ class Serving:
     async def _put_back(self, error: str | None = None) -> bool:
         """Put the last good state back; a start that waits too long for sync is not waited for."""
         waiting = asyncio.get_running_loop().call_later(WAITS_AFTER, self._start_waits)
+        self._asking = True
         try:
             return await self._folders().put_back(error)
         finally:
             waiting.cancel()
-            self._starting = False
+            self._asking = self._starting = False
 
     async def _test_for_start(self) -> str | None:
         self._news.clear()

@@ -1,8 +1,8 @@
-"""An application in a container; runs where tests/cluster/web.py starts it.
+"""An application behind the nodes, such as those that tests/cluster/web.py starts in containers.
 
 Usage: app.py PORT. Answers with JSON: who it is (`by`), who asked (`node`), the request, its
 headers and the size of its body. `/stream` says a word each 0.1 s; with `Upgrade` it echoes what
-comes. `/sick` makes the file that its HEALTHCHECK looks for go away, `/well` brings it back.
+comes. `/sick` makes the file with which its HEALTHCHECK fails.
 """
 
 import asyncio
@@ -11,7 +11,7 @@ import pathlib
 import socket
 import sys
 
-WELL = pathlib.Path("/tmp/well")
+SICK = pathlib.Path("/tmp/sick")
 
 
 async def body_size(reader: asyncio.StreamReader, headers: dict[str, str]) -> int:
@@ -48,12 +48,9 @@ async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> No
         await writer.drain()
 
 
-def feel(*, well: bool) -> None:
-    """Let the HEALTHCHECK succeed or fail."""
-    if well:
-        WELL.touch()
-    else:
-        WELL.unlink(missing_ok=True)
+def fall_sick() -> None:
+    """Let the HEALTHCHECK fail from now on."""
+    SICK.touch()
 
 
 async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -68,8 +65,8 @@ async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> 
                 return await echo(reader, writer)
             if path.endswith("/stream"):
                 return await stream(writer)
-            if path.endswith(("/sick", "/well")):
-                feel(well=path.endswith("/well"))
+            if path.endswith("/sick"):
+                fall_sick()
             said = {
                 "by": socket.gethostname(),
                 "node": asker,
@@ -91,7 +88,6 @@ async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> 
 
 async def main() -> None:
     """Serve until the container ends."""
-    feel(well=True)
     server = await asyncio.start_server(answer, None, int(sys.argv[1]))
     await server.serve_forever()
 

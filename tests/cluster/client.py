@@ -75,9 +75,13 @@ class Served:
 
     @property
     def nodes(self) -> list[str]:
-        """Which nodes answered, in turn."""
+        """Which nodes answered, in the order in which they were asked.
+
+        What was under way when they changed, and was sent again, may be answered by either.
+        """
+        prompt = (one for one in self.requests if one.end - one.start < MOMENT)
         turns: list[str] = []
-        for request in self.requests:
+        for request in sorted(prompt, key=lambda one: one.start):
             if request.node is not None and turns[-1:] != [request.node]:
                 turns.append(request.node)
         return turns

@@ -8,6 +8,8 @@ from queue import Queue
 from typing import Any, Final
 
 Answer = dict[str, Any]
+Waiting = dict[int, Queue[Answer | None]]
+"""Who waits for which answer."""
 
 
 class Shell:
@@ -16,7 +18,8 @@ class Shell:
     def __init__(self, container: str) -> None:
         self._container = container
         self._numbers = count()
-        self._waiting: dict[int, Queue[Answer | None]] = {}
+        self._waiting: Waiting = {}
+        """Those of the agent that is open."""
         self._guard = threading.Lock()
         self._agent: subprocess.Popen[str] | None = None
 
@@ -48,13 +51,17 @@ class Shell:
         answers: Queue[Answer | None] = Queue()
         with self._guard:
             agent, number = self._open(), next(self._numbers)
-            self._waiting[number] = answers
+            waiting = self._waiting
+            waiting[number] = answers
             assert agent.stdin is not None
-            print(json.dumps({"number": number, **request}), file=agent.stdin, flush=True)
+            try:
+                print(json.dumps({"number": number, **request}), file=agent.stdin, flush=True)
+            except BrokenPipeError:
+                answers.put(None)
         try:
             answer = answers.get(timeout=timeout)
         finally:
-            self._waiting.pop(number, None)
+            waiting.pop(number, None)
         if answer is None:
             raise AssertionError(f"{self._container} has ended")
         return answer
@@ -70,18 +77,21 @@ class Shell:
                 stdout=subprocess.PIPE,
                 text=True,
             )
-            threading.Thread(target=self._read, args=(self._agent,), daemon=True).start()
+            self._waiting = {}
+            given = (self._agent, self._waiting)
+            threading.Thread(target=_read, args=given, daemon=True).start()
         return self._agent
 
-    def _read(self, agent: subprocess.Popen[str]) -> None:
-        assert agent.stdout is not None
-        for line in agent.stdout:
-            answer: Answer = json.loads(line)
-            if waiting := self._waiting.get(answer["number"]):
-                waiting.put(answer)
-        agent.stdout.close()
-        for waiting in list(self._waiting.values()):
-            waiting.put(None)
+
+def _read(agent: subprocess.Popen[str], waiting: Waiting) -> None:
+    assert agent.stdout is not None
+    for line in agent.stdout:
+        answer: Answer = json.loads(line)
+        if answers := waiting.get(answer["number"]):
+            answers.put(answer)
+    agent.stdout.close()
+    for answers in list(waiting.values()):
+        answers.put(None)
 
 
 SHELLS: Final[dict[str, Shell]] = {}

@@ -19,7 +19,7 @@ LABEL: Final = "kiss-ha.test.host"
 SECOND: Final = 1_000_000_000
 """In nanoseconds, as Docker wants them."""
 
-HEALTHCHECK: Final = Healthcheck(test=["CMD", "test", "-e", "/tmp/well"], interval=SECOND // 2)
+HEALTHCHECK: Final = Healthcheck(test=["CMD", "test", "!", "-e", "/tmp/sick"], interval=SECOND // 2)
 
 _SOCKET: Final = "/var/run/docker.sock:/var/run/docker.sock"
 _PROXY: Final = "/opt/kiss-ha/config/compose/containers"

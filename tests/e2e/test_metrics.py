@@ -118,7 +118,8 @@ def test_the_metrics_tell_when_a_peer_is_gone(pair: Cluster) -> None:
 def test_the_metrics_count_a_failover_and_agree_on_it(pair: Cluster) -> None:
     master, backup = pair.master, pair.backup
     name = 'ha_role_changes_total{to="MASTER"}'
-    before = backup.metrics()[name]
+    samples = until("keepalived says it", backup.metrics, lambda found: found["keepalived_up"] == 1)
+    before = samples[name]
     master.ha("failover")
     samples = until("it is counted", backup.metrics, lambda found: found[name] == before + 1)
     assert samples[vrrp_state(samples)] == 2

@@ -124,6 +124,16 @@ def test_files_belong_to_the_owner_of_their_directory_and_keep_their_modes(
         assert {owners[path] for path in tree if not path.startswith("owned")} == {1000}
 
 
+def test_an_edit_made_while_a_node_was_down_is_accepted_as_soon_as_that_serves(
+    synced: Cluster,
+) -> None:
+    synced.b.stop()
+    synced.b.folder.write("conf.d/meanwhile.conf", sites.site("meanwhile.test", "meanwhile"))
+    synced.b.start()
+    sites.wait_served("meanwhile.test", "meanwhile", *synced.nodes)
+    assert "nginx is not running" not in synced.b.logs()
+
+
 def test_the_same_edit_on_both_nodes_is_no_conflict(synced: Cluster) -> None:
     for node in synced.nodes:
         node.folder.write("conf.d/same.conf", sites.site("same.test", "same"))

@@ -41,7 +41,7 @@ class Lan:
         run("ip", "-n", self._client, "link", "set", "eth0", "up")
         run("ip", "-n", self._client, "address", "add", f"{CLIENT}/24", "dev", "eth0")
         self._upstream = subprocess.Popen(
-            [*_inside(self._bridge), sys.executable, str(_CLUSTER / "upstream.py")],
+            [*_inside(self._bridge), sys.executable, str(_CLUSTER / "app.py"), "8080"],
             stdin=subprocess.DEVNULL,
         )
 

@@ -13,7 +13,7 @@ from sidecar.core.history.snapshot import Tree
 from sidecar.core.sync_report import Hold
 from sidecar.errors import RefusedError
 from sidecar.host.broadcast import Broadcast
-from sidecar.serving.service import Serving
+from sidecar.serving.service import WAITS_AFTER, Serving
 from sidecar.vital.nginx import Nginx
 from tests.integration.nginx.server import PATHS, get, settings, until, write
 from tests.unit.sync.folder import look
@@ -185,6 +185,16 @@ async def test_where_nothing_is_whole_only_what_rests_is_loaded(place: Place) ->
         write("busy.log", f"{number}")
         await place.ensure()
     assert place.loads == 1
+
+
+async def test_a_change_that_nobody_waits_for_comes_after_a_start_that_asks_sync() -> None:
+    place = Place()
+    write("nginx.conf", MAIN % "")
+    write("conf.d/a.conf", site("one"))
+    waits = [await place.serving.cooldown(look(PATHS.nginx))]
+    await place.serving.prepare()
+    waits.append(await place.serving.cooldown(look(PATHS.nginx)))
+    assert waits == [WAITS_AFTER, 0.0]
 
 
 async def test_a_reload_by_hand_says_why_it_is_refused(place: Place) -> None:
