@@ -2,7 +2,7 @@
 
 Usage: app.py PORT. Answers with JSON: who it is (`by`), who asked (`node`), the request, its
 headers and the size of its body. `/stream` says a word each 0.1 s; with `Upgrade` it echoes what
-comes. `/sick` makes the file with which its HEALTHCHECK fails.
+comes. `/sick` makes the file with which its HEALTHCHECK fails, a start removes it.
 """
 
 import asyncio
@@ -92,4 +92,5 @@ async def main() -> None:
     await server.serve_forever()
 
 
+SICK.unlink(missing_ok=True)
 asyncio.run(main())
