@@ -67,8 +67,7 @@ demo-down: $(VENV)/stamp ## stop what `make demo` left running
 .PHONY: test
 test: ## all checks: lint, unit, integration, e2e, hosts
 	@$(MAKE) --jobs=3 image test-image $(VENV)/stamp
-	@$(MAKE) --jobs=2 --output-sync=target lint unit
-	@$(MAKE) --jobs=2 --output-sync=target integration hosts
+	@$(MAKE) --jobs=2 --output-sync=target hosts lint unit integration
 	@$(MAKE) e2e
 
 .PHONY: lint
@@ -92,8 +91,8 @@ unit: test-image ## tests of the pure core and the parsers
 	@$(if $(ARGS),,$(TESTS) python -m tests.fuzz --histories=10000 --seed=0)
 
 .PHONY: fuzz
-fuzz: test-image ## random histories of 2 to 5 nodes on all cores: MINUTES=600, SEED=… to go on or for one again
-	@$(TESTS) python -m tests.fuzz $(if $(MINUTES),--minutes=$(MINUTES)) $(if $(SEED),--seed=$(SEED))
+fuzz: test-image ## random histories of 2 to 5 nodes on all idle cores: MINUTES=600, SEED=… to go on or for one again
+	@$(subst --rm,--rm --cpu-shares 2,$(TESTS)) python -m tests.fuzz $(if $(MINUTES),--minutes=$(MINUTES)) $(if $(SEED),--seed=$(SEED))
 
 .PHONY: integration
 integration: test-image ## tests with real nginx, keepalived, sshd, rsync and a browser inside the image
