@@ -228,7 +228,7 @@ class Node:
 
     def _merge(self, heads: tuple[str, ...]) -> str | None:
         try:
-            return self.keep(merge(heads, self.graph(), Past(self.whole)))
+            return self.keep(merge(heads, self.graph(), Past(self.whole, self.history)))
         except UnknownTreeError:
             return None
 

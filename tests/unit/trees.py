@@ -45,14 +45,20 @@ def snapshot(
 
 
 class Past(dict[str, Snapshot]):
-    """Snapshots by id, as a merge asks for them."""
+    """Snapshots by id, as a merge asks for them; of some that are known the tree may be gone."""
+
+    def __init__(
+        self, whole: Mapping[str, Snapshot], known: Mapping[str, Snapshot] | None = None
+    ) -> None:
+        super().__init__(whole)
+        self._known = known or whole
 
     def having(self, name: str, versions: Collection[Version]) -> frozenset[Version]:
         tree = self[name].tree if name in self else {}
         return frozenset((path, entry) for path, entry in versions if tree.get(path) == entry)
 
     def made(self, name: str) -> bool:
-        return name in self and bool(self[name].node)
+        return name in self._known and bool(self._known[name].node)
 
 
 def id_of(value: Snapshot) -> str:
