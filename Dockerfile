@@ -184,8 +184,10 @@ COPY --from=code /usr/local/bin/ha /usr/local/bin/ha
 COPY --from=code /usr/local/sbin/nginx /usr/local/sbin/nginx
 COPY --from=code /opt/kiss-ha/config /opt/kiss-ha/config
 COPY --from=code /opt/kiss-ha/sidecar /opt/kiss-ha/sidecar
+# One arena of malloc(3) for all threads takes a megabyte less.
 ENV PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
-    LANG=C.UTF-8
+    LANG=C.UTF-8 \
+    MALLOC_ARENA_MAX=1
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=10s --timeout=10s --start-period=60s --retries=2 CMD ["ha", "health"]
 ENTRYPOINT ["tini", "-g", "--", "/usr/lib/kiss-ha/entrypoint"]
