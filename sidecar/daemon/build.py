@@ -156,7 +156,6 @@ def build(
         advert=lambda: adverts.last,
         why=partial(_why, node),
         silence=3 * interface.advert_interval,
-        on_change=changes.announce,
     )
 
     def report() -> Report:

@@ -5,8 +5,7 @@ import json
 import logging
 import time
 from collections import deque
-from collections.abc import Callable, Iterable
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -20,9 +19,6 @@ from sidecar.host import files
 
 log = logging.getLogger("timeline")
 
-LOOK_EVERY: Final = 1.0
-"""Seconds between two looks at the problems."""
-
 SAVE_EVERY: Final = 2.0
 """Seconds between two times that it is written: a role that flaps must not wear the disk."""
 
@@ -33,9 +29,8 @@ class Chronicle:
     """Keeps the timeline.
 
     Given: this node, where the timeline is kept, what the peers say has happened (`heard`), the
-    last advert of another node (`advert`), why the role is what it is (`why`), the seconds of
-    `silence` after which keepalived takes a MASTER for gone, and who wants to know that something
-    happened (`on_change`): a node that stops has little time to tell its peers.
+    last advert of another node (`advert`), why the role is what it is (`why`), and the seconds of
+    `silence` after which keepalived takes a MASTER for gone.
     """
 
     def __init__(
@@ -47,15 +42,13 @@ class Chronicle:
         advert: Callable[[], Advert | None],
         why: Callable[[], str],
         silence: float,
-        on_change: Callable[[], None],
     ) -> None:
         self._node, self._path = node, path
         self._heard, self._advert, self._why = heard, advert, why
-        self._silence, self._on_change = silence, on_change
+        self._silence = silence
         self._roles: deque[tuple[Role, float]] = deque(maxlen=32)
         self._role = Role.INIT
         self._troubles: Troubles = {}
-        self._news = asyncio.Event()
         self._saved: tuple[Event, ...] = ()
         self.events: tuple[Event, ...] = (started(node, __version__, time.time()),)
         """Newest first, without the snapshots: `shown` adds them."""
@@ -63,26 +56,25 @@ class Chronicle:
     def on_role(self, role: Role) -> None:
         """Note a change of role, at the moment that it happens."""
         self._roles.append((role, time.time()))
-        self._news.set()
 
     def shown(self, report: Report) -> tuple[Event, ...]:
         """Return what people are shown: with the snapshots of `report`."""
         return timeline_of(report, self.events)
 
-    async def run(self, report: Callable[[], Report]) -> None:
-        """Keep the timeline until cancelled."""
-        self._take(await asyncio.to_thread(_load, self._path))
-        async with asyncio.TaskGroup() as group:
-            group.create_task(self._save(), name="save the timeline")
-            while True:
-                self._news.clear()
-                self._take(self._see(report()))
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(LOOK_EVERY):
-                        await self._news.wait()
+    def see(self, report: Report) -> None:
+        """Note what has happened since the last look."""
+        self._take(self._news(report))
 
-    def _see(self, report: Report) -> Iterable[Event]:
-        """Return what has happened since the last look."""
+    async def run(self) -> None:
+        """Keep the timeline on the disk until cancelled."""
+        self._take(await asyncio.to_thread(_load, self._path))
+        while True:
+            if (events := self.events) != self._saved:
+                await asyncio.to_thread(partial(_write, self._path, events))
+                self._saved = events
+            await asyncio.sleep(SAVE_EVERY)
+
+    def _news(self, report: Report) -> Iterator[Event]:
         yield from self._heard()
         while self._roles:
             role, clock = self._roles.popleft()
@@ -106,16 +98,7 @@ class Chronicle:
         yield from events
 
     def _take(self, events: Iterable[Event]) -> None:
-        before, self.events = self.events, merged(self.events, events, now=time.time())
-        if self.events != before:
-            self._on_change()
-
-    async def _save(self) -> None:
-        while True:
-            if (events := self.events) != self._saved:
-                await asyncio.to_thread(partial(_write, self._path, events))
-                self._saved = events
-            await asyncio.sleep(SAVE_EVERY)
+        self.events = merged(self.events, events, now=time.time())
 
 
 def _load(path: Path) -> tuple[Event, ...]:

@@ -144,7 +144,7 @@ class Lifecycle:
             "disks": node.disks.run,
             "sync": node.sync.run,
             "adverts": node.adverts.run,
-            "timeline": lambda: node.chronicle.run(node.bare_report),
+            "timeline": node.chronicle.run,
         }
         if settings.notify:
             parts["notify"] = node.notifier.run
@@ -167,6 +167,7 @@ class Lifecycle:
             version = node.changes.version
             report = node.bare_report()
             node.mesh.publish(replace(node.node.state(), keys=node.keyring.digests))
+            node.chronicle.see(report)
             node.mesh.tell(node.gossip(report))
             if node.keyring.follow(node.node.linked()):
                 node.changes.announce()  # the relay shows a certificate of the same secret
