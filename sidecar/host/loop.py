@@ -18,7 +18,9 @@ import sys
 import time
 import traceback
 from bisect import bisect_left
+from collections.abc import Callable
 from contextlib import suppress
+from contextvars import Context
 from itertools import accumulate, islice
 from pathlib import Path
 from types import FrameType
@@ -39,6 +41,9 @@ SWITCH: Final = 0.0005
 
 A turn waits that long at each of its system calls, and it has tens of them.
 """
+
+LONGER: Final = 0.4
+"""Seconds from which a timer need not be exact."""
 
 _OTHERS: Final = re.compile(
     r"\b_execute_child \(| < start \(\S*/threading\.py:|^_ask \(\S*/netlink\.py:"
@@ -73,10 +78,14 @@ class Turns:
             where=self._where,
         )
 
-    def count(self, took: float, own: float, where: str) -> None:
-        """Note a turn: its seconds, those of them that it did not wait for a processor, a place."""
+    def count(self, took: float) -> bool:
+        """Note a turn of that many seconds; tell whether to look at it too."""
         self._counts[bisect_left(BUCKETS, took)] += 1
         self._seconds += took
+        return took > min(self._longest, LONG)
+
+    def look(self, own: float, where: str) -> None:
+        """Note the seconds for which that turn did not wait for a processor, and its place."""
         if _OTHERS.search(where):
             own = min(own, LONG)
         if own > self._longest:
@@ -92,7 +101,23 @@ def measured(turns: Turns) -> asyncio.AbstractEventLoop:
     Make it in the main thread, as it uses SIGALRM.
     """
     sys.setswitchinterval(SWITCH)
-    return asyncio.SelectorEventLoop(_Selector(turns))
+    return _Loop(_Selector(turns))
+
+
+class _Loop(asyncio.SelectorEventLoop):
+    """A loop whose longer timers go off together: a turn costs more than most of what it does."""
+
+    @override
+    def call_at(
+        self,
+        when: float,
+        callback: Callable[..., object],
+        *args: object,
+        context: Context | None = None,
+    ) -> asyncio.TimerHandle:
+        if when - self.time() > LONGER:
+            when = round(when, 1)
+        return super().call_at(when, callback, *args, context=context)
 
 
 class _Selector(selectors.EpollSelector):
@@ -102,7 +127,7 @@ class _Selector(selectors.EpollSelector):
         super().__init__()
         self._turns = turns
         self._begun: float | None = None
-        self._waited = 0.0
+        self._before = b""
         self._where = ""
         self._schedstat = -1
         with suppress(OSError):  # a kernel without it: then waiting counts as ours
@@ -114,11 +139,13 @@ class _Selector(selectors.EpollSelector):
         if self._begun is not None:
             took = time.monotonic() - self._begun
             signal.setitimer(signal.ITIMER_REAL, 0.0)
-            self._turns.count(took, took - (self._waiting() - self._waited), self._where)
+            if self._turns.count(took):
+                waited = _waiting(self._schedule()) - _waiting(self._before)
+                self._turns.look(took - waited, self._where)
         try:
             return super().select(timeout)
         finally:
-            self._where, self._waited = "", self._waiting()
+            self._where, self._before = "", self._schedule()
             self._begun = time.monotonic()
             signal.setitimer(signal.ITIMER_REAL, LONG)
 
@@ -131,11 +158,9 @@ class _Selector(selectors.EpollSelector):
             self._schedstat = -1
         super().close()
 
-    def _waiting(self) -> float:
-        """Return the seconds that this thread has ever waited for a processor."""
-        if self._schedstat < 0:
-            return 0.0
-        return int(os.pread(self._schedstat, 64, 0).split()[1]) / 1e9
+    def _schedule(self) -> bytes:
+        """Return what the kernel says of this thread now; read later, and only if need be."""
+        return os.pread(self._schedstat, 64, 0) if self._schedstat >= 0 else b"0 0 0"
 
     def _on_alarm(self, _number: int, frame: FrameType | None) -> None:
         """Remember where a turn is that has become long."""
@@ -143,3 +168,8 @@ class _Selector(selectors.EpollSelector):
         frames = ((one.f_code, line) for one, line in traceback.walk_stack(frame))
         places = (f"{code.co_name} ({code.co_filename}:{line})" for code, line in frames)
         self._where = " < ".join(islice(places, _FRAMES))
+
+
+def _waiting(schedstat: bytes) -> float:
+    """Return the seconds that a thread has ever waited for a processor."""
+    return int(schedstat.split()[1]) / 1e9

@@ -18,9 +18,9 @@ class _Turns(Turns):
         self.blocked: list[str] = []
 
     @override
-    def count(self, took: float, own: float, where: str) -> None:
+    def look(self, own: float, where: str) -> None:
         before = self.report().long
-        super().count(took, own, where)
+        super().look(own, where)
         innermost = re.search(r"/(sidecar|tests)/", where)
         if self.report().long > before and innermost and innermost[1] == "sidecar":
             self.blocked.append(f"{own:.3f} s: {where}")

@@ -59,7 +59,8 @@ def test_waiting_blocks_nothing() -> None:
 )
 def test_waiting_for_a_new_process_or_thread_is_no_fault_of_ours(where: str, long: int) -> None:
     turns = Turns()
-    turns.count(0.3, 0.3, where)
+    assert turns.count(0.3)
+    turns.look(0.3, where)
     report = turns.report()
     assert (report.long, report.turns["0.25"]) == (long, 0)
 
@@ -67,3 +68,13 @@ def test_waiting_for_a_new_process_or_thread_is_no_fault_of_ours(where: str, lon
 def test_no_alarm_outlives_the_loop() -> None:
     run(wait)
     assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
+
+
+def test_longer_timers_go_off_together() -> None:
+    async def set_timers() -> None:
+        loop = asyncio.get_running_loop()
+        now = loop.time()
+        short, longer = (loop.call_at(now + later, int).when() for later in (0.03, 1.0))
+        assert (short, longer) == (now + 0.03, round(now + 1.0, 1))
+
+    run(set_timers)
