@@ -7,6 +7,7 @@ import time
 from collections.abc import AsyncGenerator
 from contextlib import suppress
 from datetime import datetime, tzinfo
+from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
@@ -33,6 +34,14 @@ def next_run(expression: str, after: float, zone: tzinfo) -> float:
     return float(next(CronSim(expression, begin)).timestamp())
 
 
+@lru_cache(maxsize=1)  # it is asked for with every report
+def _spread(expression: str, after: float, zone: tzinfo, share: float) -> float:
+    """Return the time of the next run of a node that has this share of the jitter."""
+    slot = next_run(expression, after, zone)
+    following = next_run(expression, slot, zone)
+    return slot + (following - slot) * JITTER * share
+
+
 class Schedule:
     """The runs of one expression.
 
@@ -50,9 +59,7 @@ class Schedule:
     @property
     def next(self) -> float:
         """Unix time of the next run."""
-        slot = next_run(self._expression, self._last, self._zone)
-        following = next_run(self._expression, slot, self._zone)
-        return slot + (following - slot) * JITTER * self._share
+        return _spread(self._expression, self._last, self._zone, self._share)
 
     async def runs(self) -> AsyncGenerator[None]:
         """Give an item whenever a run is due; however many were missed, they are one."""
