@@ -128,7 +128,7 @@ class _Merger:
         told: set[Version] = set()
         for head, mine in trees.items():
             others = tuple(one for one in heads if one != head)
-            base = self._base(head, others)
+            base = self.unite(self._common(head, others))
             for path in different(mine, tree):
                 version, taken = mine.get(path), tree.get(path)
                 if version in (None, base.get(path)) or version.kind is Kind.DIRECTORY:
@@ -144,22 +144,31 @@ class _Merger:
 
     def _bases(self, heads: Collection[str]) -> dict[tuple[str, str], Tree]:
         """Return the base of each two heads, in both orders."""
+        known: dict[frozenset[str], Tree] = {}
         found: dict[tuple[str, str], Tree] = {}
         for one, other in combinations(heads, 2):
-            found[one, other] = found[other, one] = self._base(one, (other,))
+            common = self._common(one, (other,))
+            if common not in known:
+                known[common] = self.unite(common)
+            found[one, other] = found[other, one] = known[common]
         return found
 
-    def _base(self, head: str, others: tuple[str, ...]) -> Tree:
-        """Return what a head and others had in common last.
+    def _common(self, head: str, others: Collection[str]) -> frozenset[str]:
+        """Return the last snapshots that a head and others have in common.
 
-        Merges of the same heads differ if the nodes that made them kept different pasts, and then
-        each node would take the other's: the first one counts as the base.
+        Merges of the same heads differ where the nodes that made them kept different pasts, and
+        each node would take the other's, in turn, for ever: the one with the lowest id counts as
+        the base of the others.
         """
-        family = (head, *others)
-        alike = len({self.graph.parents.get(one, ()) for one in family}) == 1
-        if alike and not any(map(self.past.made, family)):
-            return self.snapshot(min(family)).tree
-        return self.unite(self.graph.merge_bases((head,), others))
+        strangers = [one for one in others if not self._are_twins(one, head)]
+        if not strangers:
+            return frozenset({min(head, *others)})
+        return self.graph.merge_bases((head,), strangers)
+
+    def _are_twins(self, one: str, other: str) -> bool:
+        """Tell whether two nodes merged the same heads."""
+        alike = self.graph.parents[one] == self.graph.parents[other]
+        return alike and not self.past.made(one) and not self.past.made(other)
 
 
 class _Contest:
