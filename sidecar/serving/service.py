@@ -209,7 +209,11 @@ class Serving:
     async def prepare(self) -> None:
         """Wait until there is a configuration that nginx accepts, before it is started."""
         nginx.remove_sockets(self._paths)
-        await asyncio.to_thread(self._add_stock)
+        try:
+            await asyncio.to_thread(self._add_stock)
+        except OSError:
+            self._asking = False  # for now it will not
+            raise
         alone_since: float | None = None
         while True:
             await self._put_back()

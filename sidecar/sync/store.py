@@ -201,14 +201,9 @@ class History:
 
     def incomplete(self, snapshots: Iterable[str]) -> frozenset[str]:
         """Return those of `snapshots` whose tree is not here, or not all of their objects."""
-        found, here = set[str](), set[str]()
-        for name in snapshots:
-            digests = self._digests(name)
-            if digests is None or self.absent(digests - here):
-                found.add(name)
-            else:
-                here |= digests
-        return frozenset(found)
+        here = frozenset(self.objects())
+        needed = ((name, self._digests(name)) for name in snapshots)
+        return frozenset(name for name, digests in needed if digests is None or not digests <= here)
 
     def graph(self) -> Graph:
         """Return the graph of all known snapshots."""
