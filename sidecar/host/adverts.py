@@ -149,7 +149,7 @@ async def next_advert(sources: Collection[Address], vrid: int) -> None:
             advert = parse(packet, family)
             if sender[0] in wanted and advert is not None and advert[0] == vrid:
                 return
-            await asyncio.sleep(0)  # what is here already is given without a pause
+            await asyncio.sleep(0)  # sock_recvfrom does not yield if something is there
 
 
 def overheard(own: Address, within: float) -> frozenset[tuple[str, int]]:

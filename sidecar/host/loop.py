@@ -42,8 +42,8 @@ SWITCH: Final = 0.0005
 A turn waits that long at each of its system calls, and it has tens of them.
 """
 
-LONGER: Final = 0.4
-"""Seconds from which a timer need not be exact."""
+LONGER: Final = 0.5
+"""Seconds; a timer of more than that need not be exact."""
 
 _OTHERS: Final = re.compile(
     r"\b_execute_child \(| < start \(\S*/threading\.py:|^_ask \(\S*/netlink\.py:"
@@ -159,7 +159,7 @@ class _Selector(selectors.EpollSelector):
         super().close()
 
     def _schedule(self) -> bytes:
-        """Return what the kernel says of this thread now; read later, and only if need be."""
+        """Return what the kernel says of this thread now; parsed later, and only if need be."""
         return os.pread(self._schedstat, 64, 0) if self._schedstat >= 0 else b"0 0 0"
 
     def _on_alarm(self, _number: int, frame: FrameType | None) -> None:

@@ -56,7 +56,7 @@ class Vrrp:
         self._fifo = -1
         self._unread = b""
         self._standing = Standing()
-        self._told: Verdict | None = None
+        self._told = Verdict(health=0, preference=0)
         self._watchdog = Watchdog(looked=time.monotonic())
         self._signs: dict[str, int] = {}
         """When the files that show keepalived's life were written (mtime, ns), by name."""
@@ -105,10 +105,9 @@ class Vrrp:
 
     def tell(self, verdict: Verdict) -> None:
         """Hand a verdict to keepalived."""
-        if verdict != self._told:
-            self._put(self._files.health, f"{verdict.health}\n")
-            self._put(self._files.preference, f"{verdict.preference}\n")
-            self._told = verdict
+        self._put(self._files.health, f"{verdict.health}\n")
+        self._put(self._files.preference, f"{verdict.preference}\n")
+        self._told = verdict
         self._standing = self._standing.after(time.monotonic(), verdict)
         self._become(self.state)
 
@@ -171,7 +170,7 @@ class Vrrp:
 
     def _obeys(self) -> bool:
         """Tell whether keepalived does what it is told; what it could not be told it need not."""
-        unheeded = self._told and self._told.health and self.state is Role.MASTER
+        unheeded = self._told.health and self.state is Role.MASTER
         return not unheeded or self._files.health in self._untold
 
     def _shows_life(self) -> bool:
