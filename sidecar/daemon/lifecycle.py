@@ -167,11 +167,12 @@ class Lifecycle:
             version = node.changes.version
             report = node.bare_report()
             node.mesh.publish(replace(node.node.state(), keys=node.keyring.digests))
-            node.chronicle.see(report)
-            node.mesh.tell(node.gossip(report))
             if node.keyring.follow(node.node.linked()):
                 node.changes.announce()  # the relay shows a certificate of the same secret
             node.sync.see(node.mesh.peers())
+            # What people are shown comes last: a bug in it would stop the rest.
+            node.chronicle.see(report)
+            node.mesh.tell(node.gossip(report))
             await node.changes.wait_after(version, within=EXCHANGE_EVERY)
 
     def _keep_vital(self, name: str, work: Coroutine[None, None, None]) -> None:

@@ -62,13 +62,17 @@ async def test_a_damaged_timeline_begins_anew(tmp_path: Path, damage: bytes) -> 
     assert [event.kind for event in chronicle(path).events] == [EventKind.START]
 
 
-async def test_a_disk_that_cannot_be_used_ends_nothing(tmp_path: Path) -> None:
+async def test_a_disk_that_cannot_be_used_ends_nothing(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     one = chronicle(tmp_path / "file" / "timeline.json")
     (tmp_path / "file").touch()
     one.on_role(Role.BACKUP)
     one.see(EMPTY)
     running = asyncio.create_task(one.run())
-    await asyncio.sleep(0.1)
+    async with asyncio.timeout(5):
+        while "cannot save the timeline" not in caplog.text:
+            await asyncio.sleep(0.01)
     assert not running.done()
     assert len(one.events) == 2
     running.cancel()
