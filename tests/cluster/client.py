@@ -75,13 +75,9 @@ class Served:
 
     @property
     def nodes(self) -> list[str]:
-        """Which nodes answered, in the order in which they were asked.
-
-        What was under way when they changed, and was sent again, may be answered by either.
-        """
-        prompt = (one for one in self.requests if one.end - one.start < MOMENT)
+        """Which nodes answered, in turn, by when they were asked: some answers come late."""
         turns: list[str] = []
-        for request in sorted(prompt, key=lambda one: one.start):
+        for request in sorted(self.requests, key=lambda one: one.start):
             if request.node is not None and turns[-1:] != [request.node]:
                 turns.append(request.node)
         return turns

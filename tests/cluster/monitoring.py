@@ -29,7 +29,7 @@ kill $prometheus $!; wait; rm -rf /tmp/monitoring
 
 
 def impatient(text: str) -> str:
-    """Return a configuration with every interval shortened, and every `for:` to a few of them."""
+    """Return a configuration with every interval cut to 1 s, and every `for:` to 4 s."""
     names = "scrape_interval|evaluation_interval|group_wait|group_interval"
     text = re.sub(rf"(?m)^( *(?:{names}):) \w+$", r"\1 1s", text)
     return re.sub(r"(?m)^( *for:) \w+$", r"\1 4s", text)

@@ -225,14 +225,6 @@ class Node:
         report: dict[str, Any] = json.loads(answer)
         return report
 
-    def reports(self, *, during: int) -> list[dict[str, Any]]:
-        """Return the reports of the next seconds, one about every 10 ms."""
-        loop = "curl --silent --show-error --max-time 2 http://127.0.0.1:9165/api/v1/status; echo ,"
-        script = f"end=$(($(date +%s) + {during})); while [ $(date +%s) -lt $end ]; do {loop}; done"
-        reports: list[dict[str, Any]]
-        *reports, _ = json.loads(f"[{self.host.run('sh', '-c', script)} null]")
-        return reports
-
     def sync(self) -> dict[str, Any]:
         """Return what the node reports of sync."""
         report: dict[str, Any] = self.status()["sync"]

@@ -121,5 +121,9 @@ def test_the_metrics_count_a_failover_and_agree_on_it(pair: Cluster) -> None:
     samples = until("keepalived says it", backup.metrics, lambda found: found["keepalived_up"] == 1)
     before = samples[name]
     master.ha("failover")
-    samples = until("it is counted", backup.metrics, lambda found: found[name] == before + 1)
+    samples = until(
+        "it is counted",
+        backup.metrics,
+        lambda found: found[name] == before + 1 and found["keepalived_up"] == 1,
+    )
     assert samples[vrrp_state(samples)] == 2
