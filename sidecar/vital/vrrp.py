@@ -162,7 +162,7 @@ class Vrrp:
             return None
         host_files.remove(self._files.dump)
         self.supervisor.signal(keepalived.DUMP_SIGNAL)
-        for _ in range(10):
+        for _ in range(50):
             await asyncio.sleep(0.02)
             with suppress(FileNotFoundError, ProgramError):
                 return keepalived.parse_dump(self._files.dump.read_text())
