@@ -4,6 +4,7 @@ import json
 import subprocess
 import threading
 import time
+from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -58,20 +59,21 @@ class Served:
     def gap(self) -> float:
         """Seconds from a success (or the first start) to the next one (or the last start), at most.
 
-        After the last start nobody asks any more: what ends later says nothing of a gap.
+        After the last start nobody asks any more: what ends later says nothing of a gap. Nor does
+        the time in which nobody asked, as a busy machine held the client up.
         """
         if not self.requests:
             return float("inf")
-        starts = [request.start for request in self.requests]
-        times = [request.end for request in self.requests if request.node is not None]
-        edges = [min(starts), *(time for time in times if time < max(starts)), max(starts)]
-        return max(later - earlier for earlier, later in pairwise(edges))
-
-    @property
-    def pause(self) -> float:
-        """Seconds between two requests' starts, at the longest: how a busy machine held it up."""
         starts = sorted(request.start for request in self.requests)
-        return max((later - earlier for earlier, later in pairwise(starts)), default=0)
+        times = [request.end for request in self.requests if request.node is not None]
+        edges = [starts[0], *(time for time in times if time < starts[-1]), starts[-1]]
+
+        def gap(earlier: float, later: float) -> float:
+            asked = starts[bisect_left(starts, earlier) : bisect_right(starts, later)]
+            held_up = max(after - before for before, after in pairwise([earlier, *asked, later]))
+            return later - earlier - max(held_up - 1 / RATE, 0)
+
+        return max(gap(earlier, later) for earlier, later in pairwise(edges))
 
     @property
     def nodes(self) -> list[str]:

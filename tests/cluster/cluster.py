@@ -143,6 +143,6 @@ def _each(action: Callable[[Node], T], nodes: Iterable[Node]) -> list[T]:
 
 def _served_tree(node: Node) -> tuple[str | None, Tree]:
     """Return the snapshot that a node serves, if that is all it knows of, and what lies there."""
-    sync = node.sync()
-    settled = not (sync["draft"] or sync["holds"] or sync["rejected"])
-    return sync["head"] if settled else NOT_SETTLED, node.tree()
+    before, tree, sync = node.sync()["head"], node.tree(), node.sync()
+    settled = not (sync["draft"] or sync["holds"] or sync["rejected"] or sync["head"] != before)
+    return sync["head"] if settled else NOT_SETTLED, tree

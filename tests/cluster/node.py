@@ -264,9 +264,11 @@ class Node:
     # What can happen
 
     def signal(self, name: str, *processes: Process) -> None:
-        """Send a signal to processes inside the container."""
+        """Send a signal to processes inside the container; to those that have not ended since."""
         assert processes, "there is no such process"
-        run(self.name, "sh", "-c", f"kill -{name} {' '.join(str(p.pid) for p in processes)}")
+        pids = " ".join(str(process.pid) for process in processes)
+        each = f"kill -{name} $pid 2>/dev/null && sent=0"
+        run(self.name, "sh", "-c", f"sent=1; for pid in {pids}; do {each}; done; exit $sent")
 
     def kill(self) -> None:
         """End the container as a loss of power would."""

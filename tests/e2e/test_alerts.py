@@ -41,6 +41,7 @@ def test_an_alert_is_delivered_when_the_master_dies_and_resolved_when_it_is_back
             "the dashboard is full",
             lambda: [one for one in some if not monitoring.query(one)],
             lambda empty: not empty,
+            within=60,
         )
         master = synced.master
         dead = (DOWN, f"{master.address}:9165")

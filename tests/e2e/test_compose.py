@@ -102,7 +102,7 @@ def test_another_proxy_of_your_own_serves_what_was_written_on_either_node(
     pair.wait_well(within=30)
     maker, taker = pair.a, pair.b
     said = partial(taker.fetch, "own.test")
-    assert "serves" in said()
+    until("the proxy serves", said, lambda text: "serves" in text)
     until("both have met", lambda: {node.sync()["head"] for node in pair.nodes}, is_one)
     beside.write(maker, "two")
     until("it is live there", said, lambda text: "two" in text)

@@ -131,7 +131,7 @@ def test_paths_ports_labels_and_words_that_cannot_be_used(pair: Cluster, engine:
         assert said["request"] == "GET /v1/a%20b?c=1 HTTP/1.1"
         assert wait_by(node, "paths.test", "root", path="/else")["request"].startswith("GET /else")
         assert wait_by(node, "many.test", "many", path="/x/z")["request"].startswith("GET /y/z")
-    assert "container-ignored" in pair.a.problems()
+    until("one is ignored", pair.a.problems, lambda seen: "container-ignored" in seen)
     assert "container-ignored" not in pair.b.problems()
     assert "~^odd" in pair.a.ha("check", check=False).stdout
     # A site of a person's own files wins, and that is said.
@@ -209,10 +209,10 @@ def test_what_passes_by_own_containers_and_through_the_relay(pair: Cluster, engi
     engine.run("host-a", "pass", VIRTUAL_HOST="pass.test")
     for node in pair.nodes:
         wait_by(node, "pass.test", "pass")
-        large = ("--data-binary", "@/tmp/large", "--header", "Expect:")
+        large = ("--data-binary", "@/tmp/large", "--header", "Expect:", "--max-time", "30")
         node.host.run("sh", "-c", "head -c 20000000 /dev/zero >/tmp/large")
         assert ask(node, "pass.test", "/", *large)["size"] == 20_000_000
-        assert _first_word_after(node, "pass.test") < 0.9
+        assert _streams_for(node, "pass.test") > 0.5
         echoed = node.host.run("python3", "-c", _ECHO, "pass.test")
         assert echoed == "101 echo"
 
@@ -266,14 +266,14 @@ def test_a_container_that_flaps_costs_few_reloads_and_no_request(
     flapping = engine.run("host-a", "flaps", VIRTUAL_HOST="flaps.test")
     wait_by(pair.a, "flaps.test", "flaps")
     pair.move_to(pair.a)
-    before = pair.a.metrics()[LOADED]
+    before, begun = pair.a.metrics()[LOADED], time.monotonic()
     with engine.world.client.load(pair.vip, host="calm.test", rate=50) as load:
         for _ in range(6):
             flapping.pause()
             flapping.unpause()
             until("a second has passed", _after(1.0))
     assert len(load.served.failures) == 0, load.served
-    assert pair.a.metrics()[LOADED] - before <= 6
+    assert pair.a.metrics()[LOADED] - before <= 3 + (time.monotonic() - begun) / 2
     wait_by(pair.a, "flaps.test", "flaps")
 
 
@@ -328,12 +328,13 @@ def _deploy(engine: Engine, node: Node, name: str) -> None:
     )
 
 
-def _first_word_after(node: Node, host: str) -> float:
-    """Return the seconds until the first byte of a stream that takes one."""
-    options = ("--silent", "--output", "/dev/null", "--write-out", "%{time_starttransfer}")
-    return float(
-        node.host.run("curl", *options, "--header", f"Host: {host}", "http://127.0.0.1/stream")
-    )
+def _streams_for(node: Node, host: str) -> float:
+    """Return the seconds from the first word of a stream that takes one to its end."""
+    times = "%{time_starttransfer} %{time_total}"
+    options = ("--silent", "--output", "/dev/null", "--write-out", times)
+    said = node.host.run("curl", *options, "--header", f"Host: {host}", "http://127.0.0.1/stream")
+    first, last = map(float, said.split())
+    return last - first
 
 
 _CERTIFICATE: Final = """

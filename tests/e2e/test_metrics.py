@@ -96,6 +96,8 @@ def test_both_nodes_export_every_metric_and_none_that_tells_when_it_was_created(
 def test_the_metrics_tell_who_holds_the_vip(pair: Cluster) -> None:
     master, backup = pair.master, pair.backup
     held = f'ha_vip_held{{vip="{pair.vip}"}}'
+    for node in pair.nodes:
+        until("keepalived tells of itself", node.metrics, lambda found: found["keepalived_up"] == 1)
     assert (master.metrics()[held], backup.metrics()[held]) == (1, 0)
     for node, state in ((master, 2), (backup, 1)):
         samples = node.metrics()

@@ -120,7 +120,7 @@ def relayed(pair: Cluster) -> None:
             for host in ("host-a", "host-b")
         }
 
-    until("the relays work", codes, {"200"}.__eq__, within=5)
+    until("the relays work", codes, {"200"}.__eq__, within=15)
     always("the relays work", codes, {"200"}.__eq__, during=5)
 
 

@@ -81,7 +81,13 @@ def test_what_is_held_is_not_loaded_also_when_nginx_or_all_of_the_node_is_starte
     before = node.tree()
     delete_the_sites(node)
     sites.always_serves(node, "s00.test", "yes", during=4)
+    old = {process.pid for process in node.processes("nginx: ")}
     node.signal("KILL", node.processes("nginx: master")[0])
+    until(
+        "all of the old nginx has ended",
+        lambda: old & {process.pid for process in node.processes("nginx: ")},
+        lambda left: not left,
+    )
     serves_the_sites(node)
     assert node.tree() == before
     sites.wait_reason(node, "mass-delete", "kept as snapshot", "ha sync release")

@@ -63,7 +63,11 @@ def test_history_shows_who_changed_what_and_where_each_node_is(
         assert newest.startswith(two)
         assert older.startswith(one)
         assert all(word in newest for word in (pair.a.address, "edited", OWN, "head"))
-        assert f"head of {peer.address}" in newest
+        until(
+            "the peer has told of its head",
+            lambda: history(node)[0],  # noqa: B023 # used at once
+            lambda line: f"head of {peer.address}" in line,  # noqa: B023
+        )
 
 
 def test_diff_shows_the_lines_of_a_snapshot_and_of_what_is_not_accepted(

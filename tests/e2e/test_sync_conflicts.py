@@ -23,9 +23,11 @@ def collide(cluster: Cluster, *paths: str) -> None:
     """Edit files on both nodes while they cannot talk, and wait until that is merged."""
     with sites.parted(cluster):
         for node, word in zip(cluster.nodes, ("early", "late"), strict=True):
+            before = node.sync()["head"]
             for path in paths:
                 node.folder.write(path, sites.site(host(path), word))
                 sites.wait_served(host(path), word, node)
+            sites.wait_accepted(node, before)
     for path in paths:
         sites.wait_served(host(path), "late", *cluster.nodes)
     cluster.wait_in_sync()

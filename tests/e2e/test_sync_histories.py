@@ -4,9 +4,16 @@ import re
 from typing import Final
 
 from tests.cluster.cluster import Cluster
+from tests.cluster.wait import until
 from tests.e2e import sites
 
 OWN: Final = "conf.d/own.conf"
+
+
+def named(cluster: Cluster) -> set[str]:
+    """Return the snapshots from which the logs say that the file can be had."""
+    log = "".join(node.logs() for node in cluster.nodes)
+    return set(re.findall(rf"ha restore ([0-9a-f]{{12}}) \S+/{OWN}", log))
 
 
 def test_what_was_edited_on_both_sides_of_a_cut_is_merged(synced: Cluster) -> None:
@@ -21,9 +28,10 @@ def test_what_was_edited_on_both_sides_of_a_cut_is_merged(synced: Cluster) -> No
     synced.wait_in_sync()
     # Both edited the same file: the later edit is served, and the log says how to get the other.
     sites.wait_served("own.test", "two.test", *synced.nodes)
-    log = "".join(node.logs() for node in synced.nodes)
-    (lost,) = set(re.findall(rf"ha restore ([0-9a-f]{{12}}) \S+/{OWN}", log))
-    synced.b.ha("restore", lost, OWN)
+    lost = until(
+        "the log names the other version", lambda: named(synced), lambda ids: len(ids) == 1
+    )
+    synced.b.ha("restore", lost.pop(), OWN)
     sites.wait_served("own.test", "one.test", *synced.nodes)
     synced.wait_in_sync()
 

@@ -24,6 +24,7 @@ SIZE: Final = 4_000_000
 
 def test_a_new_empty_node_gets_everything(synced: Cluster) -> None:
     folder = synced.a.folder
+    stock = folder.read("conf.d/default.conf")
     folder.remove("conf.d/default.conf")
     folder.sh("echo '# ours' >>nginx.conf; mkdir -p conf.d/empty; ln -sfn base.conf conf.d/link")
     tree = synced.wait_in_sync()
@@ -33,6 +34,8 @@ def test_a_new_empty_node_gets_everything(synced: Cluster) -> None:
     synced.b.wait_ready(within=30)
     assert synced.wait_in_sync(within=30) == tree
     assert set(synced.b.inside.owners().values()) == {1000}
+    folder.write("conf.d/default.conf", stock)  # others start from it
+    synced.wait_in_sync()
 
 
 @contextmanager
@@ -40,8 +43,8 @@ def pulling(maker: Node, taker: Node) -> Iterator[Tree]:
     """Stay in the middle of a pull of large files; yield what the taker had before."""
     before = taker.tree()
     maker.host.drop(SLOWLY)
-    write = f"mkdir -p bulk; for n in $(seq {FILES}); do head -c {SIZE} /dev/urandom >bulk/$n; done"
-    maker.folder.sh(write)
+    write = f"for n in $(seq {FILES}); do head -c {SIZE} /dev/urandom >bulk.tmp/$n; done"
+    maker.folder.sh(f"rm -rf bulk bulk.tmp; mkdir bulk.tmp; {write}; mv -T bulk.tmp bulk")
     until(
         "a part of it has arrived",
         lambda: arrived(taker),

@@ -188,8 +188,8 @@ class Life:
             case "kill":
                 node.kill()
             case "pause":
-                node.container.pause()
                 self.frozen[node.name] = _started(node)
+                node.container.pause()
             case "unpause":
                 node.unpause()
             case "restart":

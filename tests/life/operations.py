@@ -21,17 +21,19 @@ MANY: Final = tuple(f"many/{number}" for number in range(1, 121))
 
 # By name: what a person does in the folder. $1 is the path, $2 a text or another path, $3 a text.
 # Nobody writes through a link.
+_TIDY: Final = "trap 'rm -f \"$1~\"' EXIT; "
 _ROOM: Final = 'mkdir -p "$(dirname "$1")"; '
 EDITS: Final = {
     "write": '[ ! -L "$1" ]; ' + _ROOM + 'printf %s "$2" >"$1"',
-    "save": '[ ! -d "$1" ]; ' + _ROOM + 'printf %s "$2" >"$1~"; mv -T "$1~" "$1"',
+    "save": _TIDY + '[ ! -d "$1" ]; ' + _ROOM + 'printf %s "$2" >"$1~"; mv -T "$1~" "$1"',
     "delete": 'rm -r -- "$1"',
     "rename": '[ -e "$1" ]; mkdir -p "$(dirname "$2")"; mv -T "$1" "$2"',
     "chmod": 'chmod "$2" "$1"',
     "link": 'rm -rf -- "$1"; ' + _ROOM + 'ln -sn "$2" "$1"',
     "file instead": 'rm -r -- "$1"; ' + _ROOM + 'printf %s "$2" >"$1"',
     "many": 'for number in $(seq 120); do printf %s "$2" >"$1/$number"; done',
-    "storm": _ROOM
+    "storm": _TIDY
+    + _ROOM
     + "number=0; while [ $number -lt 40 ]; do number=$((number + 1)); "
     + 'printf %s "$number" >"$1~"; mv -T "$1~" "$1"; printf %s "$number" >>"$2"; sleep 0.05; done; '
     + 'printf %s "$3" >"$2"; printf %s "$3" >"$1~"; mv -T "$1~" "$1"',
