@@ -52,12 +52,14 @@ async def hears(adverts: Adverts, *peers: str) -> None:
 async def test_the_last_advert_of_a_peer_is_known_with_the_time_of_its_arrival(
     adverts: Adverts,
 ) -> None:
+    await asyncio.sleep(0.5)  # the kernel takes a moment to begin with its timestamps
+    before = time.time()
     send(advert(240), advert(0))
-    sent = time.time()
+    after = time.time()
     await priority(adverts, 0)
     assert adverts.last is not None
     assert adverts.last.source == PEER
-    assert adverts.last.time == pytest.approx(sent, abs=0.05)
+    assert before <= adverts.last.time <= after
 
 
 async def test_those_of_others_and_what_is_no_advert_count_for_nothing(adverts: Adverts) -> None:

@@ -5,6 +5,7 @@ Each row is what the product does; `setpriv` takes one capability away.
 
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -52,6 +53,8 @@ def victim() -> Iterator[int]:
     """A process of nginx's user."""
     command = ["setpriv", "--reuid=www-data", "--regid=www-data", "--clear-groups", "sleep", "60"]
     with subprocess.Popen(command) as process:
+        while Path(f"/proc/{process.pid}").stat().st_uid == 0:  # setpriv has not yet done it
+            time.sleep(0.01)
         yield process.pid
         process.kill()
 

@@ -20,7 +20,7 @@ MARK = Path("/run/written-by-a-stranger")
 @pytest.fixture
 async def node(directory: Path) -> AsyncIterator[Node]:
     async with running(directory / "a", A, B) as node:
-        await until(lambda: any(A in line for line in node.sshd_lines), within=2)
+        await until(lambda: any(A in line for line in node.sshd_lines), within=10)
         yield node
 
 
@@ -90,7 +90,7 @@ async def test_a_command_that_is_not_ours_is_refused(
     code, out, err = await call([*caller(directory / "b"), "--", A, *([asked] if asked else [])])
     assert (code, out) == (1, "")
     assert "kiss-ha: refused" in err
-    await until(lambda: f"from {B}: refused" in caplog.text, within=1)
+    await until(lambda: f"from {B}: refused" in caplog.text, within=10)
 
 
 @pytest.mark.usefixtures("node")
@@ -143,7 +143,7 @@ async def test_a_foreign_key_is_refused(node: Node, foreign: list[str]) -> None:
     assert code == 255
     assert not out
     assert classify(err) is Failure.DENIED
-    await until(lambda: any(B in line for line in node.sshd_lines), within=1)
+    await until(lambda: any(B in line for line in node.sshd_lines), within=10)
 
 
 @pytest.mark.usefixtures("node")

@@ -21,8 +21,11 @@ def probe() -> nginx.Probe:
 
 
 async def well(asked: nginx.Probe, master: int) -> bool:
-    answer = await asked.ask(master, timeout=0.5)
-    return not answer.error
+    return not (await asked.ask(master, timeout=5)).error
+
+
+async def hangs(asked: nginx.Probe, master: int) -> bool:
+    return bool((await asked.ask(master, timeout=0.5)).error)
 
 
 def with_status() -> None:
@@ -47,8 +50,8 @@ async def test_a_hung_nginx_is_noticed_and_a_thawed_one_is_well(
     async with running() as server:
         assert await well(asked, server.master)
         await server.freeze()
-        assert not await well(asked, server.master)
-        assert not await well(asked, server.master)
+        assert await hangs(asked, server.master)
+        assert await hangs(asked, server.master)
         server.thaw()
         assert await well(asked, server.master)
 
@@ -113,12 +116,12 @@ async def test_any_listener_answers_and_the_probe_leaves_no_access_log(listen: s
         begun = time.monotonic()
         assert await well(asked, server.master)
         assert asked.target.startswith("TCP")
-        assert time.monotonic() - begun < 0.3
+        assert time.monotonic() - begun < 2
         before = len(server.lines)
         assert await well(asked, server.master)
         assert server.lines[before:] == []
         await server.freeze()
-        assert not await well(asked, server.master)
+        assert await hangs(asked, server.master)
 
 
 async def test_a_listener_with_a_dead_upstream_does_not_stand_for_nginx() -> None:
@@ -137,7 +140,7 @@ async def test_a_listener_with_a_dead_upstream_does_not_stand_for_nginx() -> Non
         assert not await server.reload()
         assert await well(asked, server.master)
         await server.freeze()
-        assert not await well(asked, server.master)
+        assert await hangs(asked, server.master)
 
 
 async def test_a_listener_that_a_reload_took_away_is_forgotten() -> None:
@@ -157,7 +160,7 @@ async def test_a_killed_master_leaves_sockets_that_a_new_one_does_not_trip_over(
         server.child.kill_group(signal.SIGKILL)
         await server.child.wait()
         assert PATHS.nginx_status_socket.exists()
-        assert not await well(probe(), server.master)
+        assert await hangs(probe(), server.master)
     async with running() as server:
         assert await well(probe(), server.master)
 

@@ -55,7 +55,7 @@ async def test_a_broken_configuration_is_refused_and_the_old_one_serves() -> Non
         write("nginx.conf", "broken\n")
         begun = time.monotonic()
         assert "nginx.conf:2" in str(await server.reload())
-        assert time.monotonic() - begun < 1
+        assert time.monotonic() - begun < 3
         assert "first" in await get("x")
         serve("second")
         assert not await server.reload()
@@ -89,7 +89,7 @@ async def test_a_stuck_worker_does_not_hide_that_the_new_one_serves() -> None:
     async with running() as server:
         stuck = next(iter(workers.serving(server.master)))
         os.kill(stuck.pid, signal.SIGSTOP)
-        assert not await server.reload(timeout=1)
+        assert not await server.reload()
 
 
 async def test_a_master_that_does_not_react_or_is_gone_is_a_failure() -> None:

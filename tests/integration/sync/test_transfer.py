@@ -54,8 +54,8 @@ async def transfer(directory: Path, history: Path) -> AsyncIterator[Transfer]:
 @pytest.fixture
 def slow() -> Iterator[None]:
     """Limit the loopback interface so that there is a middle of a pull."""
-    # 30 MB/s; a namespace of our own, so nobody else is slowed down.
-    shape = "tbf rate 240mbit burst 256kb latency 200ms"
+    # 15 MB/s; a namespace of our own, so nobody else is slowed down.
+    shape = "tbf rate 120mbit burst 256kb latency 200ms"
     subprocess.run(["tc", "qdisc", "add", "dev", "lo", "root", *shape.split()], check=True)
     yield
     subprocess.run(["tc", "qdisc", "del", "dev", "lo", "root"], check=True)
@@ -226,6 +226,7 @@ async def test_a_frozen_peer_is_given_up_and_the_next_pull_goes_on(
     assert received() - before < BIG * 0.85
 
 
+@pytest.mark.usefixtures("slow")
 async def test_a_pull_that_is_cancelled_leaves_no_process_and_harms_no_later_one(
     node: Node, transfer: Transfer, history: Path
 ) -> None:
@@ -411,12 +412,14 @@ async def test_a_peer_that_trickles_is_given_up_and_the_next_pull_goes_on(
     node: Node, transfer: Transfer, history: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     big = node.offer(noise(BIG))
+    pull = asyncio.create_task(transfer.fetch_objects(PEER, room({big})))
+    await in_the_middle(history)
     with monkeypatch.context() as patch:
         patch.setattr(module, "LEAST_RATE", 1024 * 1024 * 1024)
         patch.setattr(module, "SLOW_FOR", 1.0)
         patch.setattr(module, "LOOK_EVERY", 0.1)
         with pytest.raises(TransferError, match="it sends less than") as caught:
-            await transfer.fetch_objects(PEER, room({big}))
+            await pull
     assert caught.value.outcome is Outcome.LATER
     assert not running("rsync", "--files-from=-")
     before = received()
