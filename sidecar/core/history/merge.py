@@ -256,14 +256,19 @@ class _Contest:
     def _is_old(self, path: str, head: str, other: str) -> bool:
         """Tell whether what a head alone brings is what another has replaced since they diverged.
 
-        Not so if both had it before and somebody went back to it here: he knew what he did.
+        Not so if both had it before and somebody chose it here: he knew what he did.
         """
         places = self._places(path, head)
         if (places & self._pasts[head]).isdisjoint(self._pasts[other]):
             return not places.isdisjoint(self._since[other, head])
         here = self._since[head, other] & (places | {head})
-        kept = not any(places.isdisjoint(self._from(one)) for one in here)
-        return kept and self._is_replaced(path, head, other)
+        chosen = any(self._is_chosen(one, places) for one in here)
+        return not chosen and self._is_replaced(path, head, other)
+
+    def _is_chosen(self, one: str, places: Collection[str]) -> bool:
+        """Tell whether a snapshot has gone back to a version, or a person took it of several."""
+        had = [parent in places for parent in self._from(one)]
+        return not any(had) or (self._past.made(one) and not all(had))
 
     def _is_replaced(self, path: str, head: str, other: str) -> bool:
         """Tell whether a person, not only a merge, has replaced a head's version elsewhere."""

@@ -13,6 +13,7 @@ from sidecar.core.history.manifest import check, decode_header, encode
 from sidecar.core.history.merge import (
     Overridden,
     UnknownTreeError,
+    join,
     merge,
     overridden,
     overrides,
@@ -212,6 +213,16 @@ def test_what_a_person_has_chosen_stays_where_merges_without_that_choice_crossed
     with_it = merged(first, chosen, past=past).snapshot
     found = merged(without, with_it, past=past).snapshot
     assert found.tree == tree({"a": "1", "b": "1", "c": "1"})
+
+
+def test_what_a_person_chose_of_strangers_stays_where_the_other_came_back_by_itself() -> None:
+    one, two = snapshot({"a": "1"}, time=2), snapshot({"a": "2"}, time=1)
+    chosen = snapshot({"a": "2"}, id_of(one), id_of(two), time=3)
+    copied = snapshot({"a": "1"}, id_of(two), time=4)
+    past = (one, two, copied)
+    joined = join({id_of(each): each for each in (one, copied)})
+    assert merged(chosen, copied, past=past).snapshot.tree == tree({"a": "2"})
+    assert merged(chosen, joined, past=past).snapshot.tree == tree({"a": "2"})
 
 
 def test_of_three_heads_that_each_lose_to_another_what_was_deleted_is_out() -> None:
