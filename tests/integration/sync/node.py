@@ -89,7 +89,7 @@ async def _listening(address: str) -> None:
         while True:
             try:
                 _, writer = await asyncio.open_connection(address, PORT)
-            except ConnectionRefusedError:
+            except OSError:  # nobody listens yet, or the kernel has not yet made the route
                 await asyncio.sleep(0.02)
             else:
                 writer.close()
