@@ -4,8 +4,9 @@ Heartbeat, election and lease share the loop: whatever blocks it delays them. Th
 a turn begins and ends, so the time between two of its calls is what the turn took: computing, and
 waiting for a disk or for a lock. What a busy machine adds to that is no fault of ours, and the
 kernel tells it apart (proc_pid_schedstat): for how long the thread could have run and had no
-processor. The rest is ours. Where that is long, it is logged with the place where the turn was when
-it became long, and the tests of whole nodes fail.
+processor, or waited while another thread had none, which held the interpreter's lock. The rest is
+ours. Where that is long, it is logged with the place where the turn was when it became long, and
+the tests of whole nodes fail.
 """
 
 import asyncio
@@ -15,14 +16,13 @@ import re
 import selectors
 import signal
 import sys
+import threading
 import time
 import traceback
 from bisect import bisect_left
 from collections.abc import Callable
-from contextlib import suppress
 from contextvars import Context
 from itertools import accumulate, islice
-from pathlib import Path
 from types import FrameType
 from typing import Final, override
 
@@ -54,7 +54,9 @@ thread), and for whoever changes the network of any container of the machine: on
 """
 
 _FRAMES: Final = 8
-_SCHEDSTAT: Final = Path("/proc/thread-self/schedstat")
+_LOOK_EVERY: Final = 0.1
+"""Seconds between two looks at the other threads, which cost more than most turns."""
+_NOTHING: Final = b"0 0 0"
 
 
 class Turns:
@@ -127,11 +129,8 @@ class _Selector(selectors.EpollSelector):
         super().__init__()
         self._turns = turns
         self._begun: float | None = None
-        self._before = b""
         self._where = ""
-        self._schedstat = -1
-        with suppress(OSError):  # a kernel without it: then waiting counts as ours
-            self._schedstat = os.open(_SCHEDSTAT, os.O_RDONLY | os.O_CLOEXEC)
+        self._threads = _Threads()
         signal.signal(signal.SIGALRM, self._on_alarm)
 
     @override
@@ -140,12 +139,12 @@ class _Selector(selectors.EpollSelector):
             took = time.monotonic() - self._begun
             signal.setitimer(signal.ITIMER_REAL, 0.0)
             if self._turns.count(took):
-                waited = _waiting(self._schedule()) - _waiting(self._before)
-                self._turns.look(took - waited, self._where)
+                self._turns.look(self._threads.own(took), self._where)
         try:
             return super().select(timeout)
         finally:
-            self._where, self._before = "", self._schedule()
+            self._where = ""
+            self._threads.look()
             self._begun = time.monotonic()
             signal.setitimer(signal.ITIMER_REAL, LONG)
 
@@ -153,14 +152,8 @@ class _Selector(selectors.EpollSelector):
     def close(self) -> None:
         # An alarm that outlives its handler would end the process.
         signal.setitimer(signal.ITIMER_REAL, 0.0)
-        if self._schedstat >= 0:
-            os.close(self._schedstat)
-            self._schedstat = -1
+        self._threads.close()
         super().close()
-
-    def _schedule(self) -> bytes:
-        """Return what the kernel says of this thread now; parsed later, and only if need be."""
-        return os.pread(self._schedstat, 64, 0) if self._schedstat >= 0 else b"0 0 0"
 
     def _on_alarm(self, _number: int, frame: FrameType | None) -> None:
         """Remember where a turn is that has become long."""
@@ -170,6 +163,60 @@ class _Selector(selectors.EpollSelector):
         self._where = " < ".join(islice(places, _FRAMES))
 
 
-def _waiting(schedstat: bytes) -> float:
-    """Return the seconds that a thread has ever waited for a processor."""
-    return int(schedstat.split()[1]) / 1e9
+class _Threads:
+    """For how long this thread and the others of the process had a processor, and had to wait."""
+
+    def __init__(self) -> None:
+        self._files: dict[int, int] = {}
+        self._this = threading.get_native_id()
+        self._before = b""
+        self._others: dict[int, bytes] = {}
+        self._looked = -_LOOK_EVERY
+
+    def look(self) -> None:
+        """Note how it stands where a turn begins."""
+        self._before = self._read(self._this)
+        now = time.monotonic()
+        if now - self._looked >= _LOOK_EVERY:
+            self._looked = now
+            self._others = self._read_others()
+
+    def own(self, took: float) -> float:
+        """Return for how many seconds of a turn no processor was missing."""
+        ran, waited = _spent(self._before, self._read(self._this))
+        missed = (
+            _spent(self._others.get(thread, _NOTHING), now)[1]
+            for thread, now in self._read_others().items()
+        )
+        own = took - waited
+        return own - min(own - ran, max([0.0, *missed]))
+
+    def close(self) -> None:
+        """Close all files."""
+        while self._files:
+            os.close(self._files.popitem()[1])
+
+    def _read_others(self) -> dict[int, bytes]:
+        threads = {thread.native_id or 0 for thread in threading.enumerate()} - {0}
+        for gone in self._files.keys() - threads:
+            os.close(self._files.pop(gone))
+        return {thread: self._read(thread) for thread in threads - {self._this}}
+
+    def _read(self, thread: int) -> bytes:
+        """Return what the kernel says of a thread now; parsed later, and only if need be."""
+        try:
+            if thread not in self._files:
+                path = f"/proc/self/task/{thread}/schedstat"
+                self._files[thread] = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            return os.pread(self._files[thread], 64, 0)
+        except OSError:  # it has ended, or this kernel does not tell: then waiting counts as ours
+            return _NOTHING
+
+
+def _spent(before: bytes, after: bytes) -> tuple[float, float]:
+    """Return for how many seconds a thread ran, and waited for a processor."""
+    ran, waited = (
+        (int(then) - int(earlier)) / 1e9
+        for earlier, then in zip(before.split()[:2], after.split()[:2], strict=True)
+    )
+    return ran, waited

@@ -1,7 +1,12 @@
 import asyncio
+import os
 import signal
+import subprocess
+import sys
+import threading
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 
 import pytest
 
@@ -34,6 +39,70 @@ def test_a_turn_that_blocks_is_measured_and_its_place_is_known() -> None:
     assert (report.long, report.longest > 0.1) == (1, True)
     assert report.where.startswith("block (")
     assert report.turns["+Inf"] - report.turns["0.1"] == 1
+
+
+@contextmanager
+def thread(work: Callable[[threading.Event], object]) -> Iterator[None]:
+    """Another thread that works meanwhile."""
+    end = threading.Event()
+    other = threading.Thread(target=work, args=(end,))
+    other.start()
+    yield
+    end.set()
+    other.join()
+
+
+@contextmanager
+def hog(cpu: int) -> Iterator[None]:
+    """A process that leaves a processor to nobody who is idle."""
+    program = f"import os; os.sched_setaffinity(0, {{{cpu}}})\nwhile True: pass"
+    with subprocess.Popen([sys.executable, "-c", program]) as process:
+        yield
+        process.kill()
+
+
+def test_a_turn_that_waits_for_a_thread_without_a_processor_is_no_fault_of_ours() -> None:
+    cpu, *others = sorted(os.sched_getaffinity(0))
+    assert others, "needs a second processor"
+
+    def compute(end: threading.Event) -> None:
+        os.sched_setaffinity(threading.get_native_id(), {cpu})
+        os.sched_setscheduler(threading.get_native_id(), os.SCHED_IDLE, os.sched_param(0))
+        while not end.is_set():
+            pass
+
+    async def wait_for_the_lock() -> None:
+        took = 0.0
+        while took < 0.15:
+            begun = time.monotonic()
+            time.sleep(0.01)  # noqa: ASYNC251 # this is where the other thread gets it
+            took = time.monotonic() - begun
+            await asyncio.sleep(0)
+
+    with hog(cpu), thread(compute):
+        os.sched_setaffinity(0, others)
+        try:
+            report = run(wait_for_the_lock)
+        finally:
+            os.sched_setaffinity(0, {cpu, *others})
+    assert report.turns["+Inf"] - report.turns["0.1"] > 0
+    assert report.long == 0
+
+
+def test_a_thread_that_computes_and_lets_nobody_else_is_a_fault_of_ours() -> None:
+    def compute(end: threading.Event) -> None:
+        while not end.is_set():
+            sum(range(20_000_000))
+
+    async def wait_for_the_lock() -> None:
+        for _ in range(3):
+            time.sleep(0.01)  # noqa: ASYNC251
+            await asyncio.sleep(0)
+
+    with thread(compute):
+        report = run(wait_for_the_lock)
+    assert report.long > 0
+    assert "wait_for_the_lock" in report.where
 
 
 def test_waiting_blocks_nothing() -> None:
