@@ -9,18 +9,15 @@ What a guard of sync holds is never loaded, neither by a reload nor by a start.
 
 import asyncio
 import logging
-import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
 from sidecar.core.containers.fleet import Taken
 from sidecar.core.containers.plan import Fleet
-from sidecar.core.cooldown import Cooldown
 from sidecar.core.history.snapshot import Tree
-from sidecar.core.nginx import Named, advice, named, of_this_machine
+from sidecar.core.nginx import advice, named, of_this_machine
 from sidecar.core.report import NginxReport
 from sidecar.core.settings import Settings
 from sidecar.core.sync_report import Hold
@@ -31,33 +28,16 @@ from sidecar.host.paths import Paths
 from sidecar.programs import nginx
 from sidecar.serving.certificates import Certificates
 from sidecar.serving.containers import ContainersFile
+from sidecar.serving.loaded import Loaded
 from sidecar.serving.ports import Folders, Program
-from sidecar.serving.reading import Reader, Reading, moved
+from sidecar.serving.reading import Reader, Reading
+from sidecar.serving.start import WAITS_AFTER, Start
 from sidecar.serving.watching import Places, watch
 
 log = logging.getLogger("nginx")
 
-STARTED_WITHIN: Final = 5.0
-"""Seconds that a reload waits for an nginx that is just starting."""
-
-RETRY_EVERY: Final = 2.0
-"""Seconds between two looks at a configuration that was refused at the start."""
-
-ALONE_FOR: Final = 5.0
-"""Seconds without another node that could serve, after which a start puts the last good one back:
-until then who broke the configuration finds it as it was left.
-"""
-
 RETRY_LATER: Final = 30.0
 """Seconds after which what was refused is tried again, as its cause may lie elsewhere."""
-
-WAITS_AFTER: Final = 0.2
-"""Seconds after which a start that asks for the last good state counts as waiting: sync may in turn
-be waiting for the start.
-"""
-
-SETTLED_AFTER: Final = 1.0
-"""Seconds for which a file must rest where sync cannot say what is whole."""
 
 
 class Serving:
@@ -84,29 +64,23 @@ class Serving:
         self.containers = ContainersFile(settings, paths, fleet)
         """What nginx thinks of the sites of containers."""
         self._reader = Reader(settings, paths, self.containers)
-        self._well, self._alone, self._changes = well, alone, changes
+        self._loaded = Loaded(
+            self._reader, shared=frozenset({self.containers.path}), look_in=self._look_in
+        )
+        self._start = Start(
+            program,
+            changes,
+            folders=folders,
+            test=self._test_for_start,
+            served=lambda: bool(self._loaded),
+            alone=alone,
+        )
+        self._well, self._changes = well, changes
         self._loading = asyncio.Lock()
-        self._loaded: Reading | None = None
-        """What nginx has read; None before it ever did."""
-        self._glimpse: Reading | None = None
-        """What was on disk at the last look, if that cannot be relied on yet."""
-        self._glimpsed = float("-inf")
-        """When that was, in monotonic seconds."""
-        self._named = Named()
         self._error: str | None = None
         """Why the files on disk are not loaded."""
         self._valid: bool | None = None
         self._reloads = Counter(success=0, failure=0)
-        self._fresh = Cooldown(shared=frozenset({str(self.containers.path)}))
-        self._cooldown = self._fresh
-        self._asking = True
-        """A start asks sync for the last good state, or will."""
-        self._starting = False
-        """That start waits for sync."""
-        self._refused = False
-        """nginx could not be started with the files on disk."""
-        self._news = asyncio.Event()
-        """Something may have changed for a start that waits."""
         self._due: asyncio.TimerHandle | None = None
         self._look_again, self._moved = asyncio.Event(), asyncio.Event()
         self._validity = Certificates(paths, self._reader.folders, self.containers, self.look)
@@ -120,14 +94,14 @@ class Serving:
             stub_status=self._program.stub_status,
             reloads=dict(self._reloads),
             certificates=self.containers.known,
-            servers=self._named.servers,
+            servers=self._loaded.named.servers,
         )
 
     # What containers ask for
 
     def taken(self) -> Taken | None:
         """Return the hosts that containers cannot have; None before that is known."""
-        return self.containers.taken(self._named) if self._loaded is not None else None
+        return self.containers.taken(self._loaded.named) if self._loaded else None
 
     def look(self) -> None:
         """Load what has changed outside of the folders, as soon as that may be."""
@@ -156,12 +130,12 @@ class Serving:
         """
         if not self._program.working:
             return
-        looked = await asyncio.to_thread(self._reader.read, tree, self._named)
-        if tree is None and not await self._rests(looked):
+        looked = await self._loaded.look(tree)
+        if tree is None and not await self._loaded.lacks(looked):
             return
-        if await self._knows(looked) and self._error is None:
-            self._validity.look(self._named.certificates)
-        elif (wait := await asyncio.to_thread(self._wait, looked)) > 0.0:
+        if await self._loaded.is_what(looked) and self._error is None:
+            self._validity.look(self._loaded.named.certificates)
+        elif (wait := await self._loaded.cooldown(looked)) > 0.0:
             self._look_in(wait)
         elif await self._load(tree):
             self._look_in(RETRY_LATER)
@@ -172,15 +146,13 @@ class Serving:
 
     async def cooldown(self, tree: Tree) -> float:
         """Return the seconds until a change should be loaded that nobody waits for."""
-        if self._asking:  # whoever tried now would wait for a start that waits for him
+        if self._start.asks:  # whoever tried now would wait for a start that waits for him
             return WAITS_AFTER
-        return await asyncio.to_thread(
-            lambda: self._wait(self._reader.read(tree, self._named)),
-        )
+        return await self._loaded.cooldown(await self._loaded.look(tree))
 
     def hurry(self) -> None:
         """Forget what was loaded lately: a person waits."""
-        self._cooldown = self._fresh
+        self._loaded.hurry()
 
     # What a person asks for
 
@@ -212,42 +184,13 @@ class Serving:
         try:
             await asyncio.to_thread(self._add_stock)
         except OSError:
-            self._asking = False  # for now it will not
+            self._start.abandon()
             raise
-        alone_since: float | None = None
-        while True:
-            await self._put_back()
-            if not await self._test_for_start():
-                return
-            if self._news.is_set():  # something else may lie there now
-                continue
-            self._refused = True
-            self._changes.announce()
-            now = time.monotonic()
-            alone_since = (alone_since or now) if self._alone() else None
-            # It has served before: whoever broke it since has been told.
-            waited = alone_since is not None and now - alone_since >= ALONE_FOR
-            if (self._loaded or waited) and await self._put_back(self._error):
-                continue
-            with suppress(TimeoutError):
-                async with asyncio.timeout(RETRY_EVERY):
-                    await self._news.wait()
-
-    async def _put_back(self, error: str | None = None) -> bool:
-        """Put the last good state back; a start that waits too long for sync is not waited for."""
-        waiting = asyncio.get_running_loop().call_later(WAITS_AFTER, self._start_waits)
-        self._asking = True
-        try:
-            return await self._folders().put_back(error)
-        finally:
-            waiting.cancel()
-            self._asking = self._starting = False
+        await self._start.find()
 
     async def _test_for_start(self) -> str | None:
-        self._news.clear()
-
         async def attempt() -> tuple[str | None, Reading]:
-            looked = await asyncio.to_thread(self._reader.read, None, self._named)
+            looked = await self._loaded.look(None)
             await asyncio.to_thread(_write, looked.rendered)
             verdict = await nginx.verdict(self._paths.nginx)
             if verdict.error is None:
@@ -293,12 +236,12 @@ class Serving:
         If anything fails, nginx keeps the configuration that it has loaded.
         """
         async with self._loading:
-            if not await self._wait_until_working():
+            if not await self._start.leads_to_workers():
                 return self._error or "nginx is not running"
 
             async def attempt() -> tuple[str | None, Reading]:
-                looked = await asyncio.to_thread(self._reader.read, tree, self._named)
-                loaded = not force and await self._knows(looked)
+                looked = await self._loaded.look(tree)
+                loaded = not force and await self._loaded.is_what(looked)
                 if loaded and self._error is None:
                     return None, looked
                 await asyncio.to_thread(_write, looked.rendered)
@@ -308,7 +251,7 @@ class Serving:
                     error = await self._program.reload(overlap=overlap)
                 if error or not loaded:
                     self._reloads["failure" if error else "success"] += 1
-                    self._cooldown = await asyncio.to_thread(self._cooled, looked)
+                    await self._loaded.count(looked)
                 if error is None:
                     self._judge(None)
                     await self._learn(looked, verdict.dump)
@@ -320,62 +263,15 @@ class Serving:
                 self._judge(error)
             return error
 
-    async def _knows(self, looked: Reading) -> bool:
-        """Tell whether nginx has read exactly that."""
-        loaded = self._loaded
-        if loaded is None:
-            return False
-        if loaded.tree is None and looked.tree is not None:
-            whole = await asyncio.to_thread(self._reader.read, None, self._named)
-            same = await asyncio.to_thread(_same, whole, loaded)
-            # Nothing has moved since it was read, so the tree is known now.
-            if same and self._loaded is loaded:
-                self._loaded = looked
-            return same
-        return await asyncio.to_thread(_same, looked, loaded)
-
-    async def _rests(self, looked: Reading) -> bool:
-        """Tell whether there is anything at rest that nginx has not read.
-
-        What moved between two looks is not, and waits; nothing is read for its sake alone.
-        """
-        now = time.monotonic()
-        if (left := self._glimpsed + SETTLED_AFTER - now) > 0.0:
-            self._look_in(left)
-            return False
-        before, self._glimpse, self._glimpsed = self._glimpse, looked, now
-        restless = await asyncio.to_thread(moved, before, looked) if before else frozenset[str]()
-        if before is None or restless:
-            self._look_in(SETTLED_AFTER)
-        loaded = self._loaded
-        if before is None or loaded is None or loaded.tree is not None:
-            return before is not None
-        return await asyncio.to_thread(_differ, looked, loaded, restless)
-
-    async def _wait_until_working(self) -> bool:
-        """Wait a moment for an nginx that is starting, unless it cannot with the files on disk."""
-        self._refused = False
-        self._news.set()
-        await self._changes.wait_for(
-            lambda: self._program.working or self._starting or self._refused,
-            within=STARTED_WITHIN,
-        )
-        return self._program.working
-
-    def _start_waits(self) -> None:
-        """Release whoever waits for a start that is itself waiting."""
-        self._starting = True
-        self._changes.announce()
-
     async def _learn(self, looked: Reading, dump: str) -> None:
         """Remember what nginx has read, and what else it names now."""
         own = str(self._paths.run / "nginx")
         names = await asyncio.to_thread(named, dump, str(self._paths.nginx), own)
-        self._loaded = await asyncio.to_thread(self._reader.loaded, looked, names)
+        new = names != self._loaded.named
+        await self._loaded.learn(looked, names)
         self.containers.accept(looked.rendered)
         self._validity.look(names.certificates)
-        if names != self._named:
-            self._named = names
+        if new:
             self._moved.set()
             self._changes.announce()
 
@@ -388,18 +284,6 @@ class Serving:
         if changed:
             self._changes.announce()
 
-    # Trees may have many thousands of paths: what compares them runs in a thread.
-
-    def _changed(self, looked: Reading) -> frozenset[str]:
-        """Return the paths that nginx has not read as they are now."""
-        return self._loaded.changed(looked) if self._loaded else frozenset()
-
-    def _wait(self, looked: Reading) -> float:
-        return self._cooldown.wait(self._changed(looked), time.monotonic())
-
-    def _cooled(self, looked: Reading) -> Cooldown:
-        return self._cooldown.after(self._changed(looked), time.monotonic())
-
     def _look_in(self, seconds: float) -> None:
         if self._due is not None:
             self._due.cancel()
@@ -407,7 +291,7 @@ class Serving:
 
     def _places(self) -> Places:
         roots = self._reader.unsynced if self._folders().watched else self._reader.folders
-        return roots, self._reader.places(self._named)
+        return roots, self._reader.places(self._loaded.named)
 
     async def _refresh(self) -> None:
         """Load what changed outside of the folders, or could not be loaded at once."""
@@ -425,11 +309,3 @@ class Serving:
 def _write(rendered: Mapping[Path, str]) -> None:
     for path, text in rendered.items():
         files.write(path, text)
-
-
-def _same(one: Reading, other: Reading) -> bool:
-    return one == other
-
-
-def _differ(one: Reading, other: Reading, restless: frozenset[str]) -> bool:
-    return one.at_rest(restless) != other.at_rest(restless)

@@ -13,7 +13,8 @@ from sidecar.core.history.snapshot import Tree
 from sidecar.core.sync_report import Hold
 from sidecar.errors import RefusedError
 from sidecar.host.broadcast import Broadcast
-from sidecar.serving.service import WAITS_AFTER, Serving
+from sidecar.serving.service import Serving
+from sidecar.serving.start import WAITS_AFTER
 from sidecar.vital.nginx import Nginx
 from tests.integration.nginx.server import PATHS, get, settings, until, write
 from tests.unit.sync.folder import look
