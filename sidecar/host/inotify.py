@@ -6,10 +6,13 @@ The kernel queues what happens; nothing here waits for it, and no link below a r
 import ctypes
 import os
 import struct
+import time
 import weakref
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from typing import Final
+
+from sidecar.host.writers import Place, Writers
 
 MAX_DIRECTORIES: Final = 20_000
 """Directories below the roots; sync takes no more paths either."""
@@ -21,14 +24,14 @@ _MOST_CHUNKS: Final = 16
 _EVENT: Final = struct.Struct("iIII")
 """struct inotify_event: watch descriptor, mask, cookie, length of the name that follows."""
 
-_MODIFY, _ATTRIB = 0x2, 0x4
+_MODIFY, _ATTRIB, _CLOSE_WRITE = 0x2, 0x4, 0x8
 _MOVED_FROM, _MOVED_TO, _CREATE, _DELETE = 0x40, 0x80, 0x100, 0x200
 _DELETE_SELF, _MOVE_SELF = 0x400, 0x800
 _UNMOUNT, _OVERFLOW, _IGNORED = 0x2000, 0x4000, 0x8000
 _ONLYDIR, _DONT_FOLLOW, _EXCL_UNLINK, _ISDIR = 0x1000000, 0x2000000, 0x4000000, 0x40000000
 
 _CONTENT: Final = _MODIFY | _ATTRIB | _MOVED_FROM | _MOVED_TO | _CREATE | _DELETE
-_WATCHED: Final = _CONTENT | _DELETE_SELF | _MOVE_SELF | _EXCL_UNLINK
+_WATCHED: Final = _CONTENT | _CLOSE_WRITE | _DELETE_SELF | _MOVE_SELF | _EXCL_UNLINK
 _LOST: Final = _DELETE_SELF | _MOVE_SELF | _UNMOUNT | _IGNORED
 
 _LIBC: Final = ctypes.CDLL(None, use_errno=True)
@@ -54,6 +57,8 @@ class Inotify:
         self._deep: dict[int, str] = {}
         """The directories whose subdirectories are watched too, by watch descriptor."""
         self._roots: set[int] = set()
+        self.writers = Writers()
+        """Who has not finished, of those that write to what is watched."""
 
     def add(self, roots: Iterable[str], single: Iterable[str]) -> None:
         """Watch all below `roots`, and each of `single` alone; raise OSError where it cannot be.
@@ -77,7 +82,7 @@ class Inotify:
             if not (events := self._events()):
                 break
             for descriptor, mask, name in _parsed(events):
-                happened = True
+                happened = self._note(mask, (descriptor, name)) or happened
                 if mask & _OVERFLOW:
                     raise LostError("the kernel has dropped events")
                 if mask & _LOST:
@@ -88,6 +93,18 @@ class Inotify:
                 elif mask & _ISDIR and descriptor in self._deep:
                     self._follow(f"{self._deep[descriptor]}/{os.fsdecode(name)}", mask)
         return happened
+
+    def _note(self, mask: int, place: Place) -> bool:
+        """Note who is writing; return whether anything has changed."""
+        if mask & _CLOSE_WRITE:
+            return self.writers.close(place)
+        if mask & _MODIFY:
+            self.writers.write(place, time.monotonic())
+        elif mask & (_CREATE | _MOVED_TO):
+            self.writers.come(place)
+        elif mask & (_MOVED_FROM | _DELETE):
+            self.writers.go(place, time.monotonic())
+        return True
 
     def _events(self) -> bytes:
         try:

@@ -19,8 +19,8 @@ from sidecar.core.history.exclude import TEMPORARY
 from sidecar.host.inotify import Inotify, LostError
 from sidecar.host.mounts import containing, mounts
 
-SETTLE: Final = 0.2
-"""Seconds without a change after which it is told."""
+SETTLE: Final = 0.1
+"""Seconds without a change after which it is told, if nobody is writing any more."""
 
 PATIENCE: Final = 5.0
 """Seconds after which a change is told although there are always more; the last is told again."""
@@ -180,14 +180,14 @@ def _add(inotify: Inotify, roots: Collection[Path], single: Collection[Path]) ->
 async def _quiet(inotify: Inotify) -> float:
     """Wait until nothing happens any more, or always something; return when the last did."""
     last = now = time.monotonic()
-    end, deadline = now + SETTLE, now + PATIENCE
-    while now < min(end, deadline):
+    deadline = now + PATIENCE
+    while now < (end := min(max(last + SETTLE, inotify.writers.finished_at), deadline)):
         await asyncio.sleep(GATHER)
-        if await _readable(inotify.fd, min(end, deadline) - now):
+        if await _readable(inotify.fd, end - now):
             await asyncio.to_thread(inotify.read)
             last = time.monotonic()
-            end = last + SETTLE
         now = time.monotonic()
+    inotify.writers.rest()
     return last
 
 

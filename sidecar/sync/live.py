@@ -133,11 +133,7 @@ class Live:
     def drop(self, temporary: str) -> None:
         """Remove a temporary file, link or empty directory, if it is there."""
         with _ABSENT, self.place(temporary) as place:
-            parent, name = place
-            try:
-                os.unlink(name, dir_fd=parent)
-            except IsADirectoryError:
-                os.rmdir(name, dir_fd=parent)
+            remove(place)
 
     def sync(self, *, files: Collection[str] = (), names_in: Collection[str] = ()) -> None:
         """Make sure that files, and the names in directories, survive a power loss as they are.
@@ -169,6 +165,16 @@ class Live:
         for directory in directories:
             with _ABSENT, self.opened(directory) as descriptor:
                 yield descriptor
+
+
+def remove(place: Place) -> None:
+    """Remove a file, link or empty directory, if it is there."""
+    parent, name = place
+    with suppress(FileNotFoundError):
+        try:
+            os.unlink(name, dir_fd=parent)
+        except IsADirectoryError:
+            os.rmdir(name, dir_fd=parent)
 
 
 def _look(place: Place) -> Entry | None:

@@ -20,7 +20,7 @@ from sidecar.core.history.steps import Action, Step, anchor, plan
 from sidecar.errors import SidecarError
 from sidecar.host.rename import Place
 from sidecar.sync.journal import Difference
-from sidecar.sync.live import DIRECTORY, Live
+from sidecar.sync.live import DIRECTORY, Live, remove
 
 _CHUNK: Final = 1024 * 1024
 _CREATE: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -87,10 +87,9 @@ class Mover:
         """Write what a step will place to its temporary name, with mode and owner."""
         if step.after is None or step.action is not Action.PUT:
             return
-        temporary = self._temporary(step.path)
-        owner = self._owner(step)
-        self._live.drop(temporary)
-        with self._live.place(temporary) as place:
+        with self._live.place(self._temporary(step.path)) as place:
+            remove(place)
+            owner = self._owner(step, place)
             match step.after.kind:
                 case Kind.FILE:
                     self._make_file(place, step.after, owner)
@@ -210,12 +209,10 @@ class Mover:
         name = hashlib.sha256(os.fsencode(path)).hexdigest()[:16]
         return f"{self._anchor(path)}/{TEMPORARY}{name}"
 
-    def _owner(self, step: Step) -> tuple[int, int]:
+    def _owner(self, step: Step, place: Place) -> tuple[int, int]:
         """Return the user and group of what is replaced, or else of the directory."""
-        status = self._live.status(step.path)
-        if status is None:
-            with self._live.opened(self._anchor(step.path)) as descriptor:
-                status = os.fstat(descriptor)
+        replaced = self._live.status(step.path) if step.before else None
+        status = replaced or os.fstat(place[0])
         return status.st_uid, status.st_gid
 
     def _make_file(self, place: Place, entry: Entry, owner: tuple[int, int]) -> None:

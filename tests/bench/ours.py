@@ -13,7 +13,7 @@ from tests.cluster.node import Node, Plan
 from tests.cluster.wait import until
 from tests.cluster.world import World
 
-SETTLE: Final = 0.2
+SETTLE: Final = 0.1
 """Seconds without a change after which the watcher tells of one (sidecar/host/watch.py)."""
 
 # Asks as `ha sync` does, without the start of a command line.

@@ -11,6 +11,7 @@ import pytest
 from sidecar.host import inotify, watch
 from sidecar.host.inotify import Inotify, LostError
 from sidecar.host.watch import changes
+from sidecar.host.writers import CLOSES_WITHIN, COMES_BACK_WITHIN
 
 
 @pytest.fixture
@@ -66,7 +67,64 @@ async def test_what_happens_below_a_root_is_told_once_it_is_quiet(root: Path) ->
         begun = time.monotonic()
         (root / "a").write_text("2")
         await seen.one_more()
-        assert watch.SETTLE - 0.15 < seen.times[-1] - begun < 1.5
+        assert watch.SETTLE <= seen.times[-1] - begun < 1.5
+        await seen.nothing_more(0.7)
+
+
+async def test_a_file_that_is_being_written_is_told_once_it_is_whole(root: Path) -> None:
+    async with watching(root) as seen:
+        with (root / "a").open("w") as file:  # it is empty from now on
+            await seen.nothing_more(0.5)
+            file.write("server {")
+            file.flush()
+            await seen.nothing_more(0.2)
+            file.write("}")
+        closed = time.monotonic()
+        await seen.one_more()
+        assert watch.SETTLE <= seen.times[-1] - closed < 1.5
+        await seen.nothing_more(0.7)
+
+
+@pytest.mark.parametrize("end", ["replaced", "removed", "moved"])
+async def test_a_file_that_is_gone_is_not_waited_for(root: Path, end: str) -> None:
+    async with watching(root) as seen:
+        with (root / "a").open("w"):
+            match end:
+                case "replaced":
+                    (root / "b").touch()
+                    (root / "b").rename(root / "a")
+                case "removed":
+                    (root / "a").unlink()
+                case _:
+                    (root / "a").rename(root.parent / "elsewhere")
+            gone = time.monotonic()
+            await seen.one_more()
+            assert seen.times[-1] - gone < CLOSES_WITHIN
+
+
+async def test_a_file_that_stays_open_delays_others_only_at_first(root: Path) -> None:
+    async with watching(root) as seen:
+        with (root / "log").open("w") as log:
+            log.write("1")
+            log.flush()
+            await seen.one_more()
+            await asyncio.sleep(CLOSES_WITHIN)
+            log.write("2")
+            log.flush()
+            (root / "a").write_text("2")
+            edited = time.monotonic()
+            await seen.one_more()
+            assert seen.times[-1] - edited < CLOSES_WITHIN / 2
+
+
+async def test_a_file_that_is_being_replaced_is_not_missed(root: Path) -> None:
+    async with watching(root) as seen:
+        (root / "a").rename(root / "a~")
+        await seen.nothing_more((watch.SETTLE + COMES_BACK_WITHIN) / 2)
+        (root / "a").write_text("2")
+        back = time.monotonic()
+        await seen.one_more()
+        assert watch.SETTLE <= seen.times[-1] - back < 1.5
         await seen.nothing_more(0.7)
 
 
