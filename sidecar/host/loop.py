@@ -54,8 +54,10 @@ thread), and for whoever changes the network of any container of the machine: on
 """
 
 _FRAMES: Final = 8
-_LOOK_EVERY: Final = 0.1
+_LOOK_EVERY: Final = 0.25
 """Seconds between two looks at the other threads, which cost more than most turns."""
+_LITTLE: Final = 0.005
+"""Seconds; threads that together ran for less have hardly waited for a processor either."""
 _NOTHING: Final = b"0 0 0"
 
 
@@ -171,14 +173,18 @@ class _Threads:
         self._this = threading.get_native_id()
         self._before = b""
         self._others: dict[int, bytes] = {}
+        self._others_ran = -1.0
         self._looked = -_LOOK_EVERY
 
     def look(self) -> None:
         """Note how it stands where a turn begins."""
         self._before = self._read(self._this)
         now = time.monotonic()
-        if now - self._looked >= _LOOK_EVERY:
-            self._looked = now
+        if now - self._looked < _LOOK_EVERY:
+            return
+        ran = time.process_time() - time.thread_time()
+        if ran - self._others_ran >= _LITTLE:
+            self._looked, self._others_ran = now, ran
             self._others = self._read_others()
 
     def own(self, took: float) -> float:
