@@ -19,6 +19,15 @@ class Prefer(StrEnum):
     FIRST = "first"
 
 
+class LogLevel(StrEnum):
+    """The least severity that is logged."""
+
+    DEBUG = "debug"
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+
 class LogFormat(StrEnum):
     """How log lines are written."""
 

@@ -3,7 +3,8 @@
 from collections.abc import Iterable
 
 from sidecar.settings.load import Loaded
-from sidecar.settings.schema import SCHEMA, Row
+from sidecar.settings.row import Row
+from sidecar.settings.schema import SCHEMA
 
 
 def describe(loaded: Loaded) -> Iterable[str]:

@@ -4,7 +4,8 @@ import textwrap
 from collections.abc import Iterator
 from typing import Final
 
-from sidecar.settings.schema import SCHEMA, Row
+from sidecar.settings.row import Row
+from sidecar.settings.schema import SCHEMA
 
 _HEAD: Final = """\
 The settings of a node. Copy this file to .env, fill in the first three, and use the same .env on

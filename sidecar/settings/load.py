@@ -12,7 +12,8 @@ from sidecar.errors import SettingsError
 from sidecar.host.paths import Paths
 from sidecar.settings import mapping, rules
 from sidecar.settings.parse import shown
-from sidecar.settings.schema import SCHEMA, Row
+from sidecar.settings.row import Row
+from sidecar.settings.schema import SCHEMA
 from sidecar.settings.source import Given, Origin, Source
 
 _FIRST_STEPS: Final = """

@@ -4,51 +4,11 @@ It makes the parser, the table of docs/settings.md, `.env.example` and what `ha 
 To add a setting: a row here, a field of `core.settings.Settings`, a line in config/sidecar.yaml.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from enum import StrEnum
-from typing import Any, Final
+from typing import Final
 
-from sidecar.core.settings import LogFormat, Prefer
+from sidecar.core.settings import LogFormat, LogLevel, Prefer
 from sidecar.settings import network, parse, sync
-from sidecar.settings.parse import written
-
-
-class LogLevel(StrEnum):
-    """The least severity that is logged."""
-
-    DEBUG = "debug"
-    INFO = "info"
-    WARNING = "warning"
-    ERROR = "error"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Row:
-    """One setting; the texts are parts of sentences, without a full stop."""
-
-    variable: str
-    field: str
-    """Its name in `Settings`."""
-    parse: Callable[[str], object]
-    """Text → value; ValueError says what is wrong. It must take `default`."""
-    meaning: str
-    allowed: str
-    example: str
-    default: str = ""
-    """As a person would write it; empty: not set."""
-    computed: str = "unset"
-    """What stands for a default that is empty or worked out later."""
-    secret: bool = False
-    required: bool = False
-    show: Callable[[Any], str] = written
-    """Value → text, the opposite of `parse`."""
-
-    @property
-    def key(self) -> str:
-        """Its name in sidecar.yaml."""
-        return self.variable.removeprefix("HA_").lower()
-
+from sidecar.settings.row import Row
 
 _BOOLEAN: Final = "`on` or `off`; also yes, no, true, false, 1, 0"
 _COMMAND: Final = "a shell command"

@@ -13,7 +13,6 @@ import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
 from typing import Final
 
 from sidecar.core.backoff import Backoff
@@ -38,7 +37,7 @@ from sidecar.sync.mend import Mender
 from sidecar.sync.ports import Ports
 from sidecar.sync.store import History
 from sidecar.sync.stuck import Stuck, busy
-from sidecar.sync.workspace import BusyError, Look, Workspace
+from sidecar.sync.workspace import BusyError, Head, Look, Workspace
 
 log = logging.getLogger("sync")
 
@@ -46,16 +45,6 @@ RETRY: Final = Backoff(first=5.0, most=300.0, jitter=0.0, free=0)
 """Pace at which all that failed is tried again: a peer, a snapshot, a draft."""
 
 PRUNE_EVERY: Final = 600.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Head:
-    """The snapshot that is live here."""
-
-    name: str | None = None
-    """Its id; None before the first."""
-    tree: Tree = field(default_factory=dict)
-    """Empty where it cannot be read."""
 
 
 class Engine:
@@ -91,9 +80,7 @@ class Engine:
         self._duration = 0.0
         self._listed: Mapping[str, Header] = {}
         self._newest: tuple[SnapshotReport, ...] = ()
-        self._head = Head()
-        if not workspace.head_is_lost:
-            self._head = Head(name=workspace.history.head(), tree=workspace.head_tree())
+        self._head = Head() if workspace.head_is_lost else workspace.head()
         self._conflicts = Conflicts(workspace.history, self._decisions, keep, self.head)
 
     # What others may see at any time
@@ -371,10 +358,9 @@ class Engine:
         return max(0.1, min(waits)) if (waits := [wait for wait in waits if wait > -took]) else None
 
     def _set_head(self) -> None:
-        head = self._history.head()
-        if head != self.head:
-            log.info("head is %s", head[:12] if head else "gone")
-            self._head = Head(name=head, tree=self._workspace.head_tree())
+        if (name := self._history.head()) != self.head:
+            log.info("head is %s", name[:12] if name else "gone")
+            self._head = self._workspace.head()
             self._ports.tell_head()
 
     def _list_newest(self) -> None:

@@ -4,7 +4,7 @@ import logging
 import os
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from sidecar.core.history.change import Change, changes, summarise
@@ -53,6 +53,16 @@ class Look:
     live: Tree
     draft: tuple[Change, ...]
     refused: tuple[Refusal, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Head:
+    """The snapshot that is live here."""
+
+    name: str | None = None
+    """Its id; None before the first."""
+    tree: Tree = field(default_factory=dict)
+    """Empty where it cannot be read."""
 
 
 class Workspace:
@@ -128,12 +138,13 @@ class Workspace:
         )
         return not found.done
 
-    def head_tree(self) -> Tree:
-        """Return the head's tree; empty where there is none, or none that can be read."""
+    def head(self) -> Head:
+        """Return the snapshot that is live here; raise LostHeadError where that cannot be told."""
+        name = self.history.head()
         with suppress(SidecarError):
-            head = self.history.head()
-            return self._decoded(head).tree if head and head != self._lost else {}
-        return {}
+            if name and name != self._lost:
+                return Head(name=name, tree=self._decoded(name).tree)
+        return Head(name=name)
 
     @property
     def head_is_lost(self) -> bool:

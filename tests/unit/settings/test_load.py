@@ -12,7 +12,8 @@ from sidecar.errors import ExitCode, SettingsError
 from sidecar.host.paths import Paths
 from sidecar.settings.describe import describe
 from sidecar.settings.load import from_process, load
-from sidecar.settings.schema import SCHEMA, Row
+from sidecar.settings.row import Row
+from sidecar.settings.schema import SCHEMA
 from tests.unit.settings.example import CONFIG_FILE, REQUIRED, load_with
 
 VARIABLES = [row.variable for row in SCHEMA]

@@ -6,9 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sidecar.core.settings import LogFormat, Prefer, Site
+from sidecar.core.settings import LogFormat, LogLevel, Prefer, Site
 from sidecar.settings import network, parse, sync
-from sidecar.settings.schema import SCHEMA, LogLevel, Row
+from sidecar.settings.row import Row
+from sidecar.settings.schema import SCHEMA
 
 seconds = parse.duration("10ms", "40s", step="10ms")
 
