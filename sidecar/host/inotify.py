@@ -5,6 +5,7 @@ The kernel queues what happens; nothing here waits for it, and no link below a r
 
 import ctypes
 import os
+import stat
 import struct
 import time
 import weakref
@@ -12,7 +13,8 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from typing import Final
 
-from sidecar.host.writers import Place, Writers
+from sidecar.core.history.exclude import TEMPORARY
+from sidecar.host.writers import File, Writers
 
 MAX_DIRECTORIES: Final = 20_000
 """Directories below the roots; sync takes no more paths either."""
@@ -33,6 +35,8 @@ _ONLYDIR, _DONT_FOLLOW, _EXCL_UNLINK, _ISDIR = 0x1000000, 0x2000000, 0x4000000, 
 _CONTENT: Final = _MODIFY | _ATTRIB | _MOVED_FROM | _MOVED_TO | _CREATE | _DELETE
 _WATCHED: Final = _CONTENT | _CLOSE_WRITE | _DELETE_SELF | _MOVE_SELF | _EXCL_UNLINK
 _LOST: Final = _DELETE_SELF | _MOVE_SELF | _UNMOUNT | _IGNORED
+
+_OURS: Final = TEMPORARY.encode()
 
 _LIBC: Final = ctypes.CDLL(None, use_errno=True)
 _LIBC.inotify_add_watch.argtypes = (ctypes.c_int, ctypes.c_char_p, ctypes.c_uint32)
@@ -58,7 +62,7 @@ class Inotify:
         """The directories whose subdirectories are watched too, by watch descriptor."""
         self._roots: set[int] = set()
         self.writers = Writers()
-        """Who has not finished, of those that write to what is watched."""
+        """Who is still writing to what is watched."""
 
     def add(self, roots: Iterable[str], single: Iterable[str]) -> None:
         """Watch all below `roots`, and each of `single` alone; raise OSError where it cannot be.
@@ -82,7 +86,8 @@ class Inotify:
             if not (events := self._events()):
                 break
             for descriptor, mask, name in _parsed(events):
-                happened = self._note(mask, (descriptor, name)) or happened
+                self._note(mask, (descriptor, name))
+                happened = happened or mask != _CLOSE_WRITE
                 if mask & _OVERFLOW:
                     raise LostError("the kernel has dropped events")
                 if mask & _LOST:
@@ -90,21 +95,37 @@ class Inotify:
                         raise LostError("a root was moved or removed")
                     if mask & _IGNORED:
                         self._deep.pop(descriptor, None)
+                        self.writers.forget(descriptor)
                 elif mask & _ISDIR and descriptor in self._deep:
                     self._follow(f"{self._deep[descriptor]}/{os.fsdecode(name)}", mask)
         return happened
 
-    def _note(self, mask: int, place: Place) -> bool:
-        """Note who is writing; return whether anything has changed."""
+    def _note(self, mask: int, file: File) -> None:
+        """Note who is writing; what we put in place is whole."""
+        if file[1].startswith(_OURS):
+            return
+        now = time.monotonic()
         if mask & _CLOSE_WRITE:
-            return self.writers.close(place)
-        if mask & _MODIFY:
-            self.writers.write(place, time.monotonic())
-        elif mask & (_CREATE | _MOVED_TO):
-            self.writers.come(place)
+            self.writers.close(file)
+        elif mask & _MODIFY:
+            self.writers.write(file, now)
+        elif mask & _CREATE:
+            self.writers.create(file)
+            if not mask & _ISDIR and self._is_being_made(file):
+                self.writers.write(file, now)
+        elif mask & _MOVED_TO:
+            self.writers.arrive(file)
         elif mask & (_MOVED_FROM | _DELETE):
-            self.writers.go(place, time.monotonic())
-        return True
+            self.writers.vanish(file, now)
+
+    def _is_being_made(self, file: File) -> bool:
+        """Tell whether somebody has just opened a new file: a link is whole at once."""
+        directory, name = file
+        try:
+            status = os.lstat(f"{self._deep[directory]}/{os.fsdecode(name)}")
+        except (KeyError, OSError):
+            return False
+        return stat.S_ISREG(status.st_mode) and status.st_nlink == 1
 
     def _events(self) -> bytes:
         try:

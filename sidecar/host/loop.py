@@ -4,9 +4,9 @@ Heartbeat, election and lease share the loop: whatever blocks it delays them. Th
 a turn begins and ends, so the time between two of its calls is what the turn took: computing, and
 waiting for a disk or for a lock. What a busy machine adds to that is no fault of ours, and the
 kernel tells it apart (proc_pid_schedstat): for how long the thread could have run and had no
-processor, or waited while another thread had none, which held the interpreter's lock. The rest is
-ours. Where that is long, it is logged with the place where the turn was when it became long, and
-the tests of whole nodes fail.
+processor, or waited while another thread had none, which may have held the interpreter's lock. The
+rest is ours. Where that is long, it is logged with the place where the turn was when it became
+long, and the tests of whole nodes fail.
 """
 
 import asyncio
@@ -56,8 +56,6 @@ thread), and for whoever changes the network of any container of the machine: on
 _FRAMES: Final = 8
 _LOOK_EVERY: Final = 0.25
 """Seconds between two looks at the other threads, which cost more than most turns."""
-_LITTLE: Final = 0.005
-"""Seconds; threads that together ran for less have hardly waited for a processor either."""
 _NOTHING: Final = b"0 0 0"
 
 
@@ -171,42 +169,39 @@ class _Threads:
     def __init__(self) -> None:
         self._files: dict[int, int] = {}
         self._this = threading.get_native_id()
-        self._before = b""
+        self._before = _NOTHING
         self._others: dict[int, bytes] = {}
-        self._others_ran = -1.0
-        self._looked = -_LOOK_EVERY
+        self._looked = float("-inf")
 
     def look(self) -> None:
         """Note how it stands where a turn begins."""
         self._before = self._read(self._this)
-        now = time.monotonic()
-        if now - self._looked < _LOOK_EVERY:
-            return
-        ran = time.process_time() - time.thread_time()
-        if ran - self._others_ran >= _LITTLE:
-            self._looked, self._others_ran = now, ran
-            self._others = self._read_others()
+        if time.monotonic() - self._looked >= _LOOK_EVERY:
+            self._look_at_others()
 
     def own(self, took: float) -> float:
-        """Return for how many seconds of a turn no processor was missing."""
+        """Return the seconds of a turn without those in which somebody waited for a processor."""
+        before = self._others
+        self._look_at_others()
         ran, waited = _spent(self._before, self._read(self._this))
-        missed = (
-            _spent(self._others.get(thread, _NOTHING), now)[1]
-            for thread, now in self._read_others().items()
+        others = (
+            _spent(before.get(thread, _NOTHING), now)[1] for thread, now in self._others.items()
         )
         own = took - waited
-        return own - min(own - ran, max([0.0, *missed]))
+        slept = own - ran  # the most that it can have waited for another thread
+        return own - min(slept, max([0.0, *others]))
 
     def close(self) -> None:
         """Close all files."""
         while self._files:
             os.close(self._files.popitem()[1])
 
-    def _read_others(self) -> dict[int, bytes]:
+    def _look_at_others(self) -> None:
         threads = {thread.native_id or 0 for thread in threading.enumerate()} - {0}
         for gone in self._files.keys() - threads:
             os.close(self._files.pop(gone))
-        return {thread: self._read(thread) for thread in threads - {self._this}}
+        self._others = {thread: self._read(thread) for thread in threads - {self._this}}
+        self._looked = time.monotonic()
 
     def _read(self, thread: int) -> bytes:
         """Return what the kernel says of a thread now; parsed later, and only if need be."""
@@ -216,6 +211,8 @@ class _Threads:
                 self._files[thread] = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
             return os.pread(self._files[thread], 64, 0)
         except OSError:  # it has ended, or this kernel does not tell: then waiting counts as ours
+            if thread in self._files:
+                os.close(self._files.pop(thread))
             return _NOTHING
 
 

@@ -67,22 +67,29 @@ _POLLED: Final[Counter[str]] = Counter()
 """How many are looking at what: a limit of the kernel is one of the whole process."""
 
 
-async def changes(*roots: Path, single: Collection[Path] = ()) -> AsyncGenerator[float]:
+def _no_matter(_: float) -> None:
+    pass
+
+
+async def changes(
+    *roots: Path,
+    single: Collection[Path] = (),
+    whole_at: Callable[[float], None] = _no_matter,
+) -> AsyncGenerator[None]:
     """Give an item each time something has changed and then been quiet, and one at the beginning.
 
-    It is the monotonic time before which all of that has happened.
-
     Watched are `roots` with all that is below them, no link followed, and each of `single`: a file,
-    or what lies in a directory but not below.
+    or what lies in a directory but not below. As soon as somebody begins to write, `whole_at` is
+    told when (monotonic) that will have ended, as far as the kernel tells.
     """
     while True:
         mute = await asyncio.to_thread(_mute, roots, single)
         until: Callable[[], bool] = partial(_has_voice, roots, single)
         if not mute:
             try:
-                async with aclosing(_told(roots, single)) as told:
-                    async for before in told:
-                        yield before
+                async with aclosing(_told(roots, single, whole_at)) as told:
+                    async for _ in told:
+                        yield
             except OSError as error:
                 mute = error.strerror or str(error)
                 if not isinstance(error, FileNotFoundError | NotADirectoryError):
@@ -92,8 +99,8 @@ async def changes(*roots: Path, single: Collection[Path] = ()) -> AsyncGenerator
             _say_once(places, mute)
             with _counted(places):
                 async with aclosing(_seen(roots, single, until)) as seen:
-                    async for before in seen:
-                        yield before
+                    async for _ in seen:
+                        yield
 
 
 def polled() -> tuple[str, ...]:
@@ -156,39 +163,45 @@ def _after(seconds: float) -> Callable[[], bool]:
     return lambda: time.monotonic() >= end
 
 
-async def _told(roots: Collection[Path], single: Collection[Path]) -> AsyncGenerator[float]:
+async def _told(
+    roots: Collection[Path], single: Collection[Path], whole_at: Callable[[float], None]
+) -> AsyncGenerator[None]:
     """Give the changes that the kernel tells of; end when a root is no longer the one watched."""
     inotify = Inotify()
     identities = await asyncio.to_thread(_identities, roots)
     await asyncio.to_thread(_add, inotify, roots, single)
-    yield time.monotonic()  # what happened until now was not seen
+    yield  # what happened until now was not seen
     with suppress(LostError):
         while True:
             if not await _readable(inotify.fd, IDENTITY_EVERY):
                 if await asyncio.to_thread(_identities, roots) != identities:
                     break
             elif await asyncio.to_thread(inotify.read):
-                before = await _quiet(inotify)
+                await _quiet(inotify, whole_at)
                 await asyncio.to_thread(_add, inotify, (), single)  # one may be a new file now
-                yield before
+                yield
 
 
 def _add(inotify: Inotify, roots: Collection[Path], single: Collection[Path]) -> None:
     inotify.add(map(str, roots), map(str, single))
 
 
-async def _quiet(inotify: Inotify) -> float:
-    """Wait until nothing happens any more, or always something; return when the last did."""
+async def _quiet(inotify: Inotify, whole_at: Callable[[float], None]) -> None:
+    """Wait until nothing happens any more, or always something."""
     last = now = time.monotonic()
     deadline = now + PATIENCE
-    while now < (end := min(max(last + SETTLE, inotify.writers.finished_at), deadline)):
+    while True:
+        whole = inotify.writers.finished_at
+        whole_at(whole)
+        end = min(max(last + SETTLE, whole), deadline)
+        if now >= end:
+            break
         await asyncio.sleep(GATHER)
-        if await _readable(inotify.fd, end - now):
+        if await _readable(inotify.fd, end - time.monotonic()):
             await asyncio.to_thread(inotify.read)
             last = time.monotonic()
         now = time.monotonic()
-    inotify.writers.rest()
-    return last
+    inotify.writers.end_burst()
 
 
 async def _readable(descriptor: int, timeout: float) -> bool:
@@ -219,20 +232,19 @@ def _identity(root: Path) -> tuple[int, int] | None:
 
 async def _seen(
     roots: Collection[Path], single: Collection[Path], until: Callable[[], bool]
-) -> AsyncGenerator[float]:
+) -> AsyncGenerator[None]:
     """Give the changes that two looks show, until there is a better way."""
     look = partial(signature, *roots, single=single)
     seen = known = await asyncio.to_thread(look)
-    before = time.monotonic()
-    yield before
+    yield
     while not await asyncio.to_thread(until):
         begun = time.monotonic()
         now = await asyncio.to_thread(look)
         cost = time.monotonic() - begun
         if now == seen != known:
             known = now
-            yield before
-        seen, before = now, begun + cost
+            yield
+        seen = now
         await asyncio.sleep(max(EVERY, cost / MOST_LOAD))
 
 

@@ -1,58 +1,73 @@
-"""What somebody is just writing: whoever read it now would find half of it, or nothing."""
+"""Who is still writing: whoever read a file now would find half of it, or nothing."""
 
 from typing import Final
 
-Place = tuple[int, bytes]
-"""A directory, by its watch descriptor, and a name in it."""
+File = tuple[int, bytes]
+"""A file as inotify(7) names it: the watch descriptor of its directory, and its name there."""
 
 CLOSES_WITHIN: Final = 1.0
 """Seconds from the first write to a file in which it is closed; what stays open is a log."""
 
-COMES_BACK_WITHIN: Final = 0.2
-"""Seconds in which a name that is gone comes back, if it is being replaced."""
+GOES_ON_WITHIN: Final = 0.2
+"""Seconds after which an open file is written to again, or one that vanished is replaced."""
+
+_NEVER: Final = float("-inf")
 
 
 class Writers:
-    """What is unfinished in a burst of changes. Times are monotonic seconds."""
+    """The files that are unfinished in a burst of changes. Times are monotonic seconds."""
 
     def __init__(self) -> None:
-        self._written: dict[Place, float] = {}
-        """When files that are still open were first written to."""
-        self._gone: dict[Place, float] = {}
+        self._open: dict[File, tuple[float, float]] = {}
+        """When those that are still open were first and last written to."""
+        self._vanished: dict[File, float] = {}
         """When names were removed."""
-        self._came: set[Place] = set()
-        """Names that are new in this burst, so that nobody misses them."""
+        self._new: set[File] = set()
+        """Those that did not exist before this burst, so that nobody misses them."""
 
     @property
     def finished_at(self) -> float:
         """When all is whole if nothing more happens."""
-        written = max(self._written.values(), default=float("-inf")) + CLOSES_WITHIN
-        gone = max(self._gone.values(), default=float("-inf")) + COMES_BACK_WITHIN
-        return max(written, gone)
+        closed = (
+            max(first + CLOSES_WITHIN, last + GOES_ON_WITHIN) for first, last in self._open.values()
+        )
+        replaced = max(self._vanished.values(), default=_NEVER) + GOES_ON_WITHIN
+        return max(replaced, *closed, _NEVER)
 
-    def write(self, place: Place, now: float) -> None:
+    def write(self, file: File, now: float) -> None:
         """Note that a file was written to."""
-        self._written.setdefault(place, now)
+        first, _ = self._open.get(file, (now, now))
+        self._open[file] = first, now
 
-    def close(self, place: Place) -> bool:
-        """Note that a file that was open for writing was closed; tell whether it was written to."""
-        return self._written.pop(place, None) is not None
+    def close(self, file: File) -> None:
+        """Note that a file that was open for writing was closed."""
+        self._open.pop(file, None)
 
-    def come(self, place: Place) -> None:
-        """Note that a name was created, or moved there."""
-        self._written.pop(place, None)
-        if self._gone.pop(place, None) is None:
-            self._came.add(place)
+    def create(self, file: File) -> None:
+        """Note that a name was created."""
+        if file not in self._vanished:
+            self._new.add(file)
+        self.arrive(file)
 
-    def go(self, place: Place, now: float) -> None:
+    def arrive(self, file: File) -> None:
+        """Note that a file was moved to a name, whatever had that before."""
+        self._open.pop(file, None)
+        self._vanished.pop(file, None)
+
+    def vanish(self, file: File, now: float) -> None:
         """Note that a name was removed, or moved away."""
-        self._written.pop(place, None)
-        if place in self._came:
-            self._came.remove(place)
+        self._open.pop(file, None)
+        if file in self._new:
+            self._new.remove(file)
         else:
-            self._gone[place] = now
+            self._vanished[file] = now
 
-    def rest(self) -> None:
-        """Note that the burst has ended."""
-        self._gone.clear()
-        self._came.clear()
+    def forget(self, directory: int) -> None:
+        """Note that a directory is no longer watched."""
+        for file in [file for file in self._open if file[0] == directory]:
+            del self._open[file]
+
+    def end_burst(self) -> None:
+        """Note that all of it was told."""
+        self._vanished.clear()
+        self._new.clear()

@@ -47,12 +47,13 @@ class Loaded:
         """Return what it would read now; given: the synced folders, if that is known."""
         return await asyncio.to_thread(self._reader.read, tree, self.named)
 
-    async def learn(self, looked: Reading, names: Named) -> None:
-        """Remember what nginx has read, and what that names."""
+    async def learn(self, looked: Reading, names: Named) -> bool:
+        """Remember what nginx has read, and what that names; return whether it names others."""
         self._reading = await asyncio.to_thread(self._reader.loaded, looked, names)
-        self.named = names
+        new, self.named = names != self.named, names
+        return new
 
-    async def is_what(self, looked: Reading) -> bool:
+    async def matches(self, looked: Reading) -> bool:
         """Tell whether nginx has read exactly that."""
         reading = self._reading
         if reading is None:
@@ -92,7 +93,7 @@ class Loaded:
             lambda: self._cooldown.wait(self._changed(looked), time.monotonic())
         )
 
-    async def count(self, looked: Reading) -> None:
+    async def note_load(self, looked: Reading) -> None:
         """Remember that nginx was told to load that."""
         self._cooldown = await asyncio.to_thread(
             lambda: self._cooldown.after(self._changed(looked), time.monotonic())

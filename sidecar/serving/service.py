@@ -60,7 +60,6 @@ class Serving:
         alone: Callable[[], bool],
     ) -> None:
         self._paths, self._program, self._folders = paths, program, folders
-        self._synced = tuple(map(Path, settings.sync_paths))
         self.containers = ContainersFile(settings, paths, fleet)
         """What nginx thinks of the sites of containers."""
         self._reader = Reader(settings, paths, self.containers)
@@ -133,7 +132,7 @@ class Serving:
         looked = await self._loaded.look(tree)
         if tree is None and not await self._loaded.lacks(looked):
             return
-        if await self._loaded.is_what(looked) and self._error is None:
+        if await self._loaded.matches(looked) and self._error is None:
             self._validity.look(self._loaded.named.certificates)
         elif (wait := await self._loaded.cooldown(looked)) > 0.0:
             self._look_in(wait)
@@ -146,7 +145,7 @@ class Serving:
 
     async def cooldown(self, tree: Tree) -> float:
         """Return the seconds until a change should be loaded that nobody waits for."""
-        if self._start.asks:  # whoever tried now would wait for a start that waits for him
+        if self._start.asks_sync:  # whoever tried now would wait for a start that waits for him
             return WAITS_AFTER
         return await self._loaded.cooldown(await self._loaded.look(tree))
 
@@ -236,12 +235,12 @@ class Serving:
         If anything fails, nginx keeps the configuration that it has loaded.
         """
         async with self._loading:
-            if not await self._start.leads_to_workers():
+            if not await self._start.wait_until_working():
                 return self._error or "nginx is not running"
 
             async def attempt() -> tuple[str | None, Reading]:
                 looked = await self._loaded.look(tree)
-                loaded = not force and await self._loaded.is_what(looked)
+                loaded = not force and await self._loaded.matches(looked)
                 if loaded and self._error is None:
                     return None, looked
                 await asyncio.to_thread(_write, looked.rendered)
@@ -251,7 +250,7 @@ class Serving:
                     error = await self._program.reload(overlap=overlap)
                 if error or not loaded:
                     self._reloads["failure" if error else "success"] += 1
-                    await self._loaded.count(looked)
+                    await self._loaded.note_load(looked)
                 if error is None:
                     self._judge(None)
                     await self._learn(looked, verdict.dump)
@@ -267,8 +266,7 @@ class Serving:
         """Remember what nginx has read, and what else it names now."""
         own = str(self._paths.run / "nginx")
         names = await asyncio.to_thread(named, dump, str(self._paths.nginx), own)
-        new = names != self._loaded.named
-        await self._loaded.learn(looked, names)
+        new = await self._loaded.learn(looked, names)
         self.containers.accept(looked.rendered)
         self._validity.look(names.certificates)
         if new:

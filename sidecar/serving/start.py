@@ -1,6 +1,6 @@
 """The start of nginx: it waits for a configuration that nginx accepts.
 
-put back what a guard holds ─► nginx -t ─► start
+put back what a guard holds ─► nginx -T ─► start
      ▲                           └─ refused: wait for an edit, or for ALONE_FOR ─┐
      └────────────────── put the last good one back ◄────────────────────────────┘
 """
@@ -50,7 +50,7 @@ class Start:
     ) -> None:
         self._program, self._changes, self._folders = program, changes, folders
         self._test, self._served, self._alone = test, served, alone
-        self.asks = True
+        self.asks_sync = True
         """It asks sync for the last good state, or will."""
         self._waits = False
         """It waits for sync."""
@@ -82,7 +82,7 @@ class Start:
                 async with asyncio.timeout(RETRY_EVERY):
                     await self._news.wait()
 
-    async def leads_to_workers(self) -> bool:
+    async def wait_until_working(self) -> bool:
         """Wait a moment until nginx works, unless it cannot with the files on disk."""
         self._refused = False
         self._news.set()
@@ -93,17 +93,17 @@ class Start:
 
     def abandon(self) -> None:
         """Ask sync for nothing until the next start, as this one fails before that."""
-        self.asks = False
+        self.asks_sync = False
 
     async def _put_back(self, error: str | None = None) -> bool:
         """Put the last good state back; a start that waits too long for sync is not waited for."""
         waiting = asyncio.get_running_loop().call_later(WAITS_AFTER, self._begin_to_wait)
-        self.asks = True
+        self.asks_sync = True
         try:
             return await self._folders().put_back(error)
         finally:
             waiting.cancel()
-            self.asks = self._waits = False
+            self.asks_sync = self._waits = False
 
     def _begin_to_wait(self) -> None:
         """Release whoever waits for this start."""

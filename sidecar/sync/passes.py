@@ -14,6 +14,7 @@ from sidecar.core.history.snapshot import Tree
 from sidecar.core.sync_report import Hold
 from sidecar.errors import SidecarError
 from sidecar.host.worker import Worker
+from sidecar.host.writers import CLOSES_WITHIN
 from sidecar.sync.engine import Engine
 from sidecar.sync.pulls import Pulls
 from sidecar.sync.stuck import busy
@@ -26,6 +27,9 @@ BUSY_TRIES: Final = 10
 
 SOAK_STEP: Final = 0.1
 """Seconds between two looks at how something on trial serves."""
+
+LOOK_EVERY: Final = 0.05
+"""Seconds between two looks whether who writes in the folders has finished."""
 
 FILL_EVERY: Final = 5.0
 """Seconds between two looks at what is missing of the past."""
@@ -43,6 +47,8 @@ class Passes:
         self.engine = engine
         self._worker, self._pulls, self._well = worker, pulls, well
         self._wake = pulls.ended
+        self._whole_at = -math.inf
+        """When (monotonic) those have finished who are writing in the folders."""
         self.settled = asyncio.Event()
         """Set after a pass that left nothing to do."""
 
@@ -52,6 +58,10 @@ class Passes:
             self.engine.ask_for_all()
         self.settled.clear()
         self._wake.set()
+
+    def expect_whole(self, at: float) -> None:
+        """Begin no pass before that (monotonic): somebody is writing in the folders."""
+        self._whole_at = at
 
     def see(self, heads: Mapping[str, str | None]) -> None:
         """Learn the heads of the linked peers; a new one leads to a pass."""
@@ -110,6 +120,7 @@ class Passes:
 
     async def _make_passes(self) -> None:
         while True:
+            await self._wait_for_writers()
             self._wake.clear()
             try:
                 pause = await self._pass()
@@ -117,6 +128,12 @@ class Passes:
                 pause = BUSY_PAUSE
                 await self._worker.do(partial(self.engine.endure, error.path))
             await self._rest(pause)
+
+    async def _wait_for_writers(self) -> None:
+        """Give those who are writing the time to finish, whatever the pass is for."""
+        deadline = time.monotonic() + CLOSES_WITHIN
+        while (left := min(self._whole_at, deadline) - time.monotonic()) > 0:
+            await asyncio.sleep(min(left, LOOK_EVERY))
 
     async def _pass(self) -> float | None:
         begun = self._pulls.begun

@@ -210,7 +210,8 @@ class Sync:
         )
 
     async def _watch(self, passes: Passes) -> None:
-        async for _ in changes(*map(Path, self._settings.sync_paths)):
+        folders = map(Path, self._settings.sync_paths)
+        async for _ in changes(*folders, whole_at=passes.expect_whole):
             if self._settings.sync_on_change:
                 passes.wake()
             else:
