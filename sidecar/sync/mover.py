@@ -160,7 +160,8 @@ class Mover:
         self._live.drop(self._temporary(step.path))
 
     def _perform(self, step: Step, temporary: str) -> Outcome:
-        if self._live.look(step.path) != step.before:
+        # Where nothing was, the rename finds out.
+        if step.before is not None and self._live.look(step.path) != step.before:
             return Outcome.MOVED
         match step.action:
             case Action.MODE:

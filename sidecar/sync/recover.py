@@ -119,6 +119,8 @@ def clean(mover: Mover, done: Iterable[Step], checkpoint: Checkpoint) -> None:
     for step in mover.steps:
         try:
             if step.path in displaced:
+                if step.before is None:  # the temporary file is what lies at the path now
+                    continue
                 mover.give_back(step)
             mover.discard(step)
         except OSError as error:
