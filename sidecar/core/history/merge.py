@@ -11,7 +11,7 @@ replaced, always loses: nothing wins over what came after it. Of more than two h
 compared: what loses to one of the others is out.
 """
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import combinations
 from typing import Final
@@ -119,7 +119,7 @@ class _Merger:
         contest.remember(paths)
         tree = {path: entry for path, entry in first.items() if path not in paths}
         tree.update(contest.winners(paths))
-        _make_room(tree, tuple(trees.values()))
+        contest.make_room(tree)
         return tree
 
     def overridden(self, heads: tuple[str, ...], tree: Tree) -> Iterator[Overridden]:
@@ -217,6 +217,35 @@ class _Contest:
             if (entry := next(filter(None, versions), None)) is not None:
                 yield path, entry
 
+    def make_room(self, tree: dict[str, Entry]) -> None:
+        """Make each path of what is taken lie in directories again.
+
+        A head has removed a directory, or put a file or a link in its place, and another has
+        changed something in it: what was removed comes back, else the later one stays.
+        """
+        for path in sorted(tree):
+            for parent in reversed([*parents_of(path)]):
+                found = [one for old in self._trees.values() if (one := old.get(parent))]
+                directory = next((one for one in found if one.kind is Kind.DIRECTORY), None)
+                here = tree.get(parent)
+                if directory is None or (here is not None and here.kind is Kind.DIRECTORY):
+                    continue
+                later = here is not None and found.index(here) < found.index(directory)
+                if here is not None and later and not self._gives_way(parent, here):
+                    del tree[path]
+                    break
+                tree[parent] = directory
+
+    def _gives_way(self, path: str, entry: Entry) -> bool:
+        """Tell whether heads with a directory at a path have replaced what others have there."""
+        there = {head: one for head, tree in self._trees.items() if (one := tree.get(path))}
+        directories = [head for head, one in there.items() if one.kind is Kind.DIRECTORY]
+        return all(
+            any(self._is_old(path, head, other) for other in directories)
+            for head, one in there.items()
+            if one == entry
+        )
+
     def _left(self, path: str, loses: Callable[[str, str, str], bool]) -> list[str]:
         beaten = {one for one, other in self._bases if loses(path, one, other)}
         return [head for head in self._trees if head not in beaten]
@@ -284,22 +313,3 @@ class _Contest:
     def _places(self, path: str, head: str) -> set[str]:
         entry = self._trees[head].get(path)
         return set() if entry is None else self._had.get((path, entry), set())
-
-
-def _make_room(tree: dict[str, Entry], trees: Sequence[Tree]) -> None:
-    """Make each path lie in directories again; `trees` are those that were merged, latest first.
-
-    One has removed a directory, or put a file or a link in its place, and another has changed
-    something in it: what was removed comes back, else the later one stays.
-    """
-    for path in sorted(tree):
-        for parent in reversed([*parents_of(path)]):
-            found = [one for old in trees if (one := old.get(parent)) is not None]
-            directory = next((one for one in found if one.kind is Kind.DIRECTORY), None)
-            here = tree.get(parent)
-            if directory is None or (here is not None and here.kind is Kind.DIRECTORY):
-                continue
-            if here is not None and found.index(here) < found.index(directory):
-                del tree[path]
-                break
-            tree[parent] = directory

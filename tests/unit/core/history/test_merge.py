@@ -225,6 +225,24 @@ def test_what_a_person_chose_of_strangers_stays_where_the_other_came_back_by_its
     assert merged(chosen, joined, past=past).snapshot.tree == tree({"a": "2"})
 
 
+def test_a_file_in_a_directorys_place_is_gone_once_deleted_however_late_a_merge_has_it() -> None:
+    root = snapshot({"d/a": "0", "x": "0"})
+    edited = snapshot({"d/a": "1", "x": "0"}, id_of(root), time=5)
+    emptied = snapshot({"x": "1"}, id_of(root), time=2)
+    placed = snapshot({"d": "file", "x": "0"}, id_of(root), time=9)
+    deleted = snapshot({"x": "0"}, id_of(placed), time=4)
+    past = (root, edited, emptied, placed, deleted)
+    one = merged(emptied, placed, past=past).snapshot
+    with_file = merged(one, edited, past=past).snapshot
+    with_directory = merged(deleted, edited, past=past).snapshot
+    assert (with_file.tree, with_directory.tree) == (
+        tree({"d": "file", "x": "1"}),
+        tree({"d/a": "1", "x": "0"}),
+    )
+    found = merged(with_file, with_directory, past=(*past, one)).snapshot
+    assert found.tree == tree({"d/a": "1", "x": "1"})
+
+
 def test_of_three_heads_that_each_lose_to_another_what_was_deleted_is_out() -> None:
     root = snapshot({"a": "0"})
     gone = snapshot({"c": "1"}, id_of(root), time=2)
