@@ -27,9 +27,9 @@ def edited(synced: Cluster) -> tuple[Cluster, str, str]:
 
 def accept(cluster: Cluster, answer: str) -> None:
     """Let the site say something, everywhere."""
-    cluster.a.folder.write(OWN, sites.site("own.test", answer))
+    cluster.a.folder.write(OWN, sites.site("told.test", answer))
     cluster.a.ha("sync")  # one file is written so often here that its loads would be spaced out
-    sites.wait_served("own.test", answer, *cluster.nodes)
+    sites.wait_served("told.test", answer, *cluster.nodes)
     cluster.wait_in_sync()
 
 
@@ -66,7 +66,7 @@ def test_history_shows_who_changed_what_and_where_each_node_is(
         until(
             "the peer has told of its head",
             lambda: history(node)[0],  # noqa: B023 # used at once
-            lambda line: f"head of {peer.address}" in line,  # noqa: B023
+            lambda line: f"head of {peer.address}" in line,  # noqa: B023 # as above
         )
 
 
@@ -74,7 +74,7 @@ def test_diff_shows_the_lines_of_a_snapshot_and_of_what_is_not_accepted(
     edited: tuple[Cluster, str, str],
 ) -> None:
     pair, one, two = edited
-    lines = {f"-{sites.site('own.test', 'one')}", f"+{sites.site('own.test', 'two')}"}
+    lines = {f"-{sites.site('told.test', 'one')}", f"+{sites.site('told.test', 'two')}"}
     for arguments in ((two,), (one, two)):
         shown = pair.b.ha("diff", *arguments).stdout.splitlines(keepends=True)
         assert lines <= set(shown)
@@ -82,7 +82,7 @@ def test_diff_shows_the_lines_of_a_snapshot_and_of_what_is_not_accepted(
     pair.a.folder.write(OWN, "server { brokn; }\n")
     sites.wait_reason(pair.a, "brokn")
     assert "+server { brokn; }" in pair.a.ha("diff").stdout
-    pair.a.folder.write(OWN, sites.site("own.test", "two"))
+    pair.a.folder.write(OWN, sites.site("told.test", "two"))
 
 
 SECRETS: Final = """
@@ -141,7 +141,7 @@ def test_a_dry_run_tells_and_does_nothing(edited: tuple[Cluster, str, str]) -> N
     assert "would accept" in said
     assert OWN in said
     assert [head(node) for node in pair.nodes] == [two, two]
-    pair.a.folder.write(OWN, sites.site("own.test", "two"))
+    pair.a.folder.write(OWN, sites.site("told.test", "two"))
 
 
 def test_sync_now_says_how_each_node_stands(edited: tuple[Cluster, str, str]) -> None:
@@ -171,7 +171,7 @@ def test_a_rollback_is_a_new_snapshot_on_every_node(edited: tuple[Cluster, str, 
     pair, one, two = edited
     said = pair.b.ha("rollback", one).stdout
     assert one in said
-    sites.wait_served("own.test", "one", *pair.nodes)
+    sites.wait_served("told.test", "one", *pair.nodes)
     assert pair.wait_in_sync() == exported(pair.a, one)
     for node in pair.nodes:
         assert head(node) not in {one, two}
@@ -183,10 +183,11 @@ def test_a_rollback_is_a_new_snapshot_on_every_node(edited: tuple[Cluster, str, 
 def test_a_restore_brings_back_a_file_on_every_node(edited: tuple[Cluster, str, str]) -> None:
     pair, one, two = edited
     pair.b.folder.remove(OWN)
-    sites.wait_unknown("own.test", *pair.nodes)
+    pair.b.ha("sync")  # as in `accept`
+    sites.wait_unknown("told.test", *pair.nodes)
     before = pair.wait_in_sync()
     pair.a.ha("restore", one, OWN)
-    sites.wait_served("own.test", "one", *pair.nodes)
+    sites.wait_served("told.test", "one", *pair.nodes)
     after = pair.wait_in_sync()
     assert after == {**before, OWN: exported(pair.a, one)[OWN]}
     assert head(pair.a) not in {one, two}
@@ -197,7 +198,7 @@ def test_a_rollback_keeps_what_was_not_accepted(edited: tuple[Cluster, str, str]
     pair.a.folder.write(OWN, "server { brokn; } # a whole day of work\n")
     sites.wait_reason(pair.a, "brokn")
     pair.a.ha("rollback", one)
-    sites.wait_served("own.test", "one", *pair.nodes)
+    sites.wait_served("told.test", "one", *pair.nodes)
     pair.wait_in_sync()
     kept = [line.split()[0] for line in history(pair.a)[:2]]
     assert any("a whole day of work" in pair.a.ha("diff", name).stdout for name in kept)
