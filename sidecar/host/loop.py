@@ -4,9 +4,9 @@ Heartbeat, election and lease share the loop: whatever blocks it delays them. Th
 a turn begins and ends, so the time between two of its calls is what the turn took: computing, and
 waiting for a disk or for a lock. What a busy machine adds to that is no fault of ours, and the
 kernel tells it apart (proc_pid_schedstat): for how long the thread could have run and had no
-processor, or waited while another thread had none, which may have held the interpreter's lock. The
-rest is ours. Where that is long, it is logged with the place where the turn was when it became
-long, and the tests of whole nodes fail.
+processor, and for how long another thread had none, for whose lock (the interpreter's) it may have
+waited. The rest is ours. Where that is long, it is logged with the place where the turn was when it
+became long, and the tests of whole nodes fail.
 """
 
 import asyncio
@@ -23,6 +23,7 @@ from bisect import bisect_left
 from collections.abc import Callable
 from contextvars import Context
 from itertools import accumulate, islice
+from pathlib import Path
 from types import FrameType
 from typing import Final, override
 
@@ -169,18 +170,24 @@ class _Threads:
     def __init__(self) -> None:
         self._files: dict[int, int] = {}
         self._this = threading.get_native_id()
+        self._told = Path("/proc/thread-self/schedstat").exists()
+        """This kernel tells it; else all waiting counts as ours."""
         self._before = _NOTHING
         self._others: dict[int, bytes] = {}
         self._looked = float("-inf")
 
     def look(self) -> None:
         """Note how it stands where a turn begins."""
+        if not self._told:
+            return
         self._before = self._read(self._this)
         if time.monotonic() - self._looked >= _LOOK_EVERY:
             self._look_at_others()
 
     def own(self, took: float) -> float:
         """Return the seconds of a turn without those in which somebody waited for a processor."""
+        if not self._told:
+            return took
         before = self._others
         self._look_at_others()
         ran, waited = _spent(self._before, self._read(self._this))
@@ -210,7 +217,7 @@ class _Threads:
                 path = f"/proc/self/task/{thread}/schedstat"
                 self._files[thread] = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
             return os.pread(self._files[thread], 64, 0)
-        except OSError:  # it has ended, or this kernel does not tell: then waiting counts as ours
+        except OSError:  # it has ended
             if thread in self._files:
                 os.close(self._files.pop(thread))
             return _NOTHING

@@ -18,8 +18,8 @@ SETTLED_AFTER: Final = 1.0
 """Seconds for which a file must rest where sync cannot say what is whole."""
 
 
-class Loaded:
-    """The configuration that nginx has loaded, what it names, and how often it was loaded lately.
+class LoadedConfiguration:
+    """What nginx has read, what that names, and how often something was loaded lately.
 
     Given: what reads the disk, the files that many write, and what asks for another look in some
     seconds.

@@ -28,10 +28,10 @@ from sidecar.host.paths import Paths
 from sidecar.programs import nginx
 from sidecar.serving.certificates import Certificates
 from sidecar.serving.containers import ContainersFile
-from sidecar.serving.loaded import Loaded
+from sidecar.serving.loaded import LoadedConfiguration
 from sidecar.serving.ports import Folders, Program
 from sidecar.serving.reading import Reader, Reading
-from sidecar.serving.start import WAITS_AFTER, Start
+from sidecar.serving.start import WAITS_AFTER, NginxStart
 from sidecar.serving.watching import Places, watch
 
 log = logging.getLogger("nginx")
@@ -63,10 +63,10 @@ class Serving:
         self.containers = ContainersFile(settings, paths, fleet)
         """What nginx thinks of the sites of containers."""
         self._reader = Reader(settings, paths, self.containers)
-        self._loaded = Loaded(
+        self._loaded = LoadedConfiguration(
             self._reader, shared=frozenset({self.containers.path}), look_in=self._look_in
         )
-        self._start = Start(
+        self._start = NginxStart(
             program,
             changes,
             folders=folders,

@@ -31,7 +31,7 @@ be waiting for the start.
 """
 
 
-class Start:
+class NginxStart:
     """Finds a configuration for nginx to start with, and tells a reload when to wait for that.
 
     Given: the nginx to start; what returns why it refuses the files on disk, whether it has

@@ -60,7 +60,7 @@ class Passes:
         self._wake.set()
 
     def expect_whole(self, at: float) -> None:
-        """Begin no pass before that (monotonic): somebody is writing in the folders."""
+        """Begin no pass of our own before that (monotonic): somebody is writing in the folders."""
         self._whole_at = at
 
     def see(self, heads: Mapping[str, str | None]) -> None:
@@ -130,7 +130,7 @@ class Passes:
             await self._rest(pause)
 
     async def _wait_for_writers(self) -> None:
-        """Give those who are writing the time to finish, whatever the pass is for."""
+        """Give those who are writing the time to finish; a person's command does not wait."""
         deadline = time.monotonic() + CLOSES_WITHIN
         while (left := min(self._whole_at, deadline) - time.monotonic()) > 0:
             await asyncio.sleep(min(left, LOOK_EVERY))

@@ -230,8 +230,11 @@ class _Contest:
                 here = tree.get(parent)
                 if directory is None or (here is not None and here.kind is Kind.DIRECTORY):
                     continue
-                later = here is not None and found.index(here) < found.index(directory)
-                if here is not None and later and not self._gives_way(parent, here):
+                if (
+                    here is not None
+                    and found.index(here) < found.index(directory)
+                    and not self._gives_way(parent, here)
+                ):
                     del tree[path]
                     break
                 tree[parent] = directory

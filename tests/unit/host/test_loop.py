@@ -128,7 +128,7 @@ def test_a_thread_that_computes_and_lets_nobody_else_is_a_fault_of_ours() -> Non
 
     async def wait_for_the_lock() -> None:
         for _ in range(3):
-            time.sleep(0.01)  # noqa: ASYNC251
+            time.sleep(0.01)  # noqa: ASYNC251 # as above
             await asyncio.sleep(0)
 
     with thread(compute):
